@@ -1,0 +1,181 @@
+"""The configuration as values: frozen, with every default in one place.
+
+Owns: the defaults, the addresses written in them, and how the environment overrides a file. Never: reads a file or the
+environment itself; what is passed in has been checked against `schemas/configuration.schema.json`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
+
+from reconciler.ids import PeerId, is_peer_id
+
+TextTree: TypeAlias = "dict[str, TextTree] | list[TextTree] | str | None"
+"""A configuration as text: what a YAML file holds before the schema says what is a number."""
+
+ENVIRONMENT_PREFIX = "RECONCILER__"
+_LISTS = frozenset({("library", "roots"), ("mesh", "overlay", "peers")})
+
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\]")
+_PORT = re.compile(r"0|[1-9][0-9]{0,4}")
+_PORT_MAX = 65_535
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostPort:
+    """A host name or address (IPv6 without brackets) and a TCP port."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerAddress:
+    """An overlay peer by its identity, and where it listens."""
+
+    peer: PeerId
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibrarySettings:
+    """Where finished files may go."""
+
+    roots: tuple[str, ...] = ()
+    """Absolute folders below which a target may lie; empty = `library` below the root folder."""
+    naming: str | None = None
+    """Template of a file's path; None = the default of library.naming."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverlaySettings:
+    """Being a peer among peers."""
+
+    enabled: bool = True
+    listen: HostPort | None = None
+    """None = fetch only, serve nobody; port 0 = one that is free."""
+    peers: tuple[PeerAddress, ...] = ()
+    upload_slots: int = 8
+    """Requests served at once."""
+    upload_slots_per_peer: int = 2
+    upload_kbps: int = 0
+    """Kilobits per second over all peers; 0 = no cap."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeshSettings:
+    """The networks of our own."""
+
+    overlay: OverlaySettings = field(default_factory=OverlaySettings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferSettings:
+    """How patient a job is with its peers."""
+
+    stall_timeout_s: float = 15.0
+    """A peer that sends nothing for so long is dropped and its chunks are asked of others."""
+    searches_timeout_s: float = 10.0
+    """How long a search for offers may take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusSettings:
+    """Writing the outcome back into manifests."""
+
+    interval_s: float = 15.0
+    """At most one write in this time, terminal ones excepted; more often starves a folder that Syncthing keeps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrySettings:
+    """Trying a failed job again: the interval doubles from the first to the longest."""
+
+    interval_s: float = 30.0
+    max_interval_s: float = 3600.0
+    limit: int = 10
+    """Attempts after which the job stays failed until its spec changes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be configured."""
+
+    library: LibrarySettings = field(default_factory=LibrarySettings)
+    mesh: MeshSettings = field(default_factory=MeshSettings)
+    transfers: TransferSettings = field(default_factory=TransferSettings)
+    status: StatusSettings = field(default_factory=StatusSettings)
+    retry: RetrySettings = field(default_factory=RetrySettings)
+
+
+def settings_of(document: Mapping[str, Any]) -> Settings:
+    """Make settings of a configuration that the schema has accepted; what is left out has its default."""
+    library = document.get("library", {})
+    overlay = dict(document.get("mesh", {}).get("overlay", {}))
+    listen = overlay.pop("listen", "")
+    peers = tuple(parse_peer_address(text) for text in overlay.pop("peers", ()))
+    return Settings(
+        library=LibrarySettings(roots=tuple(library.get("roots", ())), naming=library.get("naming")),
+        mesh=MeshSettings(
+            overlay=OverlaySettings(listen=parse_host_port(listen) if listen else None, peers=peers, **overlay)
+        ),
+        transfers=TransferSettings(**_in_seconds(document.get("transfers", {}))),
+        status=StatusSettings(**_in_seconds(document.get("status", {}))),
+        retry=RetrySettings(**_in_seconds(document.get("retry", {}))),
+    )
+
+
+def with_environment(tree: TextTree, environ: Mapping[str, str]) -> TextTree:
+    """Lay `RECONCILER__MESH__OVERLAY__LISTEN=...` over a text tree; lists are comma-separated, names are case-blind."""
+    for name, path in environment_paths(environ).items():
+        tree = _laid_over(tree, path, _list_or_text(path, environ[name]))
+    return tree
+
+
+def environment_paths(environ: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Which variables name a setting, and which one; in the order in which they are laid over."""
+    names = sorted(name for name in environ if name.startswith(ENVIRONMENT_PREFIX))
+    return {name: tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")) for name in names}
+
+
+def parse_host_port(text: str) -> HostPort:
+    """Take `host:port` or `[::1]:port` apart; raises ValueError that says what is wrong."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not _PORT.fullmatch(port) or int(port) > _PORT_MAX:
+        raise ValueError("has no port between 0 and 65535 at its end")
+    if not _HOST.fullmatch(host):
+        raise ValueError("does not begin with a host name or address")
+    return HostPort(host=host.strip("[]"), port=int(port))
+
+
+def parse_peer_address(text: str) -> PeerAddress:
+    """Take `<peer id>@host:port` apart; raises ValueError that says what is wrong."""
+    peer, at, rest = text.partition("@")
+    if not at or not is_peer_id(peer):
+        raise ValueError("does not begin with a peer id of 43 characters and `@`")
+    where = parse_host_port(rest)
+    if where.port == 0:
+        raise ValueError("has port 0, which nobody listens on")
+    return PeerAddress(peer=PeerId(peer), host=where.host, port=where.port)
+
+
+def _in_seconds(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn `interval_seconds` into `interval_s`: files speak in words, code in units."""
+    return {name.removesuffix("econds") if name.endswith("_seconds") else name: x for name, x in section.items()}
+
+
+def _list_or_text(path: tuple[str, ...], text: str) -> TextTree:
+    if path not in _LISTS:
+        return text
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _laid_over(tree: TextTree, path: tuple[str, ...], value: TextTree) -> TextTree:
+    if not path:
+        return value
+    below = tree if isinstance(tree, dict) else {}
+    return {**below, path[0]: _laid_over(below.get(path[0]), path[1:], value)}

@@ -1,0 +1,158 @@
+"""What a text of each kind must look like, and what to write instead when it does not.
+
+Owns: the checks behind `format` in the schemas. Never: looks at more than one value (manifests.meaning).
+"""
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from reconciler.config import parse_host_port, parse_peer_address
+from reconciler.ids import is_job_id, is_mbid, is_root
+
+# PATH_MAX and NAME_MAX of Linux (limits.h), in bytes.
+PATH_BYTES_MAX = 4096
+NAME_BYTES_MAX = 255
+
+_MBID_WITHIN = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+_CODEC = re.compile(r"[A-Za-z0-9]{1,16}")
+
+
+class FormatError(ValueError):
+    """A text is not what its field holds."""
+
+    def __init__(self, message: str, hint: str, *, quote: bool = True) -> None:
+        """`message` follows the text in a sentence: `is not a MusicBrainz id`; without `quote` the text is a secret."""
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.quote = quote
+
+
+def check_job_id(text: str) -> None:
+    """A ULID, or a UUID in lower case."""
+    if is_job_id(text):
+        return
+    other = next((t for t in (text.upper(), text.lower()) if is_job_id(t)), None)
+    raise FormatError("is not a ULID", f"write {other}" if other else "take the line out: the daemon adds one")
+
+
+def check_mbid(text: str) -> None:
+    """A MusicBrainz identifier in lower case."""
+    if is_mbid(text):
+        return
+    within = _MBID_WITHIN.search(text)
+    hint = f"write {within[0].lower()}" if within else "copy the 36 characters at the end of its MusicBrainz address"
+    raise FormatError("is not a MusicBrainz id", hint)
+
+
+def check_hex_64(text: str) -> None:
+    """A BEP 52 root or a SHA-256."""
+    if is_root(text):
+        return
+    hint = "write it in lower case" if is_root(text.lower()) else "copy it whole"
+    raise FormatError("is not 64 hex digits", hint)
+
+
+def check_date_time(text: str) -> None:
+    """A moment by RFC 3339, with its offset from UTC."""
+    sample = "write 2025-12-10T15:30:00Z"
+    if not _RFC3339.fullmatch(text):
+        raise FormatError("is not an RFC 3339 time", sample)
+    try:
+        datetime.fromisoformat(text.upper())
+    except ValueError:
+        raise FormatError("is not a moment that exists", sample) from None
+
+
+def check_target_dir(text: str) -> None:
+    """A folder, absolute or below the root folder."""
+    _check_path(text)
+
+
+def check_relative_path(text: str) -> None:
+    """A file below the target folder."""
+    if text.startswith("/"):
+        raise FormatError("is an absolute path", "write it relative to target_dir")
+    if "\\" in text:
+        raise FormatError("holds a backslash", "put `/` between folders")
+    if any(part in ("", ".") for part in text.split("/")):
+        raise FormatError("has an empty part", "write folder/name with one `/` between")
+    _check_path(text)
+
+
+def check_absolute_path(text: str) -> None:
+    """A folder of this machine."""
+    if not text.startswith("/"):
+        raise FormatError("is not an absolute path", "begin it with /")
+    _check_path(text)
+
+
+def check_http_url(text: str) -> None:
+    """An address of a plain HTTP server: no user, no fragment."""
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise FormatError("holds characters that no URL has", "percent-encode them")
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError as error:
+        raise FormatError(f"is not a URL ({error})", "write https://host/path") from None
+    if url.scheme not in ("http", "https") or not url.hostname or port == 0:
+        raise FormatError("is not an http:// or https:// URL", "write https://host/path")
+    if "@" in url.netloc:
+        raise FormatError("holds a user or password", "take the part before @ out", quote=False)
+    if "#" in text:
+        raise FormatError("has a fragment", "take # and what follows out")
+
+
+def check_peer_address(text: str) -> None:
+    """An overlay peer and where it listens."""
+    try:
+        parse_peer_address(text)
+    except ValueError as error:
+        raise FormatError(str(error), "write <peer id>@host:port") from None
+
+
+def check_listen_address(text: str) -> None:
+    """Where to listen, or empty for not at all."""
+    try:
+        if text:
+            parse_host_port(text)
+    except ValueError as error:
+        raise FormatError(str(error), 'write "0.0.0.0:7443", or "" to serve nobody') from None
+
+
+def check_codec(text: str) -> None:
+    """The short name of a codec."""
+    if not _CODEC.fullmatch(text):
+        raise FormatError("is not a codec name", "write FLAC, MP3, OPUS")
+
+
+def _check_path(text: str) -> None:
+    parts = text.split("/")
+    if ".." in parts:
+        raise FormatError("holds `..`", "write the path without it")
+    if parts[0].startswith("~"):
+        raise FormatError("begins with `~`, which is not replaced here", "write the whole path")
+    if len(text.encode()) > PATH_BYTES_MAX or any(len(part.encode()) > NAME_BYTES_MAX for part in parts):
+        raise FormatError("is too long for a path", f"at most {NAME_BYTES_MAX} bytes a name")
+
+
+FORMATS: dict[str, Callable[[str], None]] = {
+    "job-id": check_job_id,
+    "mbid": check_mbid,
+    "hex-64": check_hex_64,
+    "date-time": check_date_time,
+    "target-dir": check_target_dir,
+    "relative-path": check_relative_path,
+    "absolute-path": check_absolute_path,
+    "http-url": check_http_url,
+    "peer-address": check_peer_address,
+    "listen-address": check_listen_address,
+    "codec": check_codec,
+}
+"""By the name that the schemas use."""

@@ -1,0 +1,160 @@
+"""What Linux offers for files that several programs write: exchange, rename without replacing, read leases.
+
+Owns: the system calls that Python does not wrap. Never: decides what a file should hold.
+"""
+
+import ctypes
+import errno
+import fcntl
+import os
+import signal
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.errors import ReconcilerError
+
+# Of renameat2(2): linux/fs.h and fcntl.h.
+_RENAME_NOREPLACE = 1
+_RENAME_EXCHANGE = 2
+_AT_FDCWD = -100
+
+# What a file system or kernel without the flag answers.
+_UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class NotSupportedHereError(ReconcilerError):
+    """The file system cannot do this; another way must be taken."""
+
+    fault = "machine"
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Swap two names in one step; raises NotSupportedHereError, or OSError (FileNotFoundError where one is missing)."""
+    _renameat2(one, other, _RENAME_EXCHANGE)
+
+
+def rename_new(source: Path, target: Path) -> None:
+    """Rename, but never onto an existing file; raises FileExistsError, or another OSError."""
+    try:
+        _renameat2(source, target, _RENAME_NOREPLACE)
+    except NotSupportedHereError:
+        os.link(source, target, follow_symlinks=False)
+        source.unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undisturbed:
+    """A file read while nobody wrote it."""
+
+    content: bytes
+    stat: os.stat_result
+    leased: bool
+    """False: nobody changed it during the read, but somebody may have had it open to write."""
+
+
+def read_undisturbed(fd: int, *, bytes_max: int) -> Undisturbed | None:
+    """Read a whole file that nobody has open for writing; None while somebody has, or where it changed meanwhile.
+
+    A read lease is held for the time of the read: a writer who comes then is made to wait by the kernel. Where there
+    are no leases (another owner, NFS), size and times before and after stand in for one.
+    """
+    leased = _lease(fd)
+    if leased is None:
+        return None
+    try:
+        before = os.fstat(fd)
+        content = os.pread(fd, bytes_max + 1, 0)
+        after = os.fstat(fd)
+    finally:
+        if leased:
+            fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    same = (before.st_mtime_ns, before.st_ctime_ns) == (after.st_mtime_ns, after.st_ctime_ns)
+    whole = len(content) == min(after.st_size, bytes_max + 1)
+    return Undisturbed(content=content, stat=after, leased=leased) if same and whole else None
+
+
+@contextmanager
+def claim(path: Path) -> Iterator[int]:
+    """Make a new file for the time of the block; its name is removed afterwards unless it was renamed to another.
+
+    Raises FileExistsError, or another OSError.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, stat.S_IRUSR | stat.S_IWUSR)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+        path.unlink(missing_ok=True)
+
+
+def write_like(fd: int, data: bytes, *, like: Path) -> os.stat_result:
+    """Write a new file durably, with the mode, owner and attributes of `like` as far as we may; gives what fstat says.
+
+    Raises FileNotFoundError where `like` is gone, or another OSError.
+    """
+    model = os.lstat(like)
+    with suppress(PermissionError):
+        os.fchown(fd, model.st_uid, model.st_gid)
+    os.fchmod(fd, stat.S_IMODE(model.st_mode))
+    # Attributes hold the access list, where there is one; not every file system has any.
+    with suppress(OSError):
+        for name in os.listxattr(like, follow_symlinks=False):
+            os.setxattr(fd, name, os.getxattr(like, name, follow_symlinks=False))
+    if os.pwrite(fd, data, 0) != len(data) or os.pread(fd, len(data) + 1, 0) != data:
+        raise OSError(errno.EIO, "what was written reads back differently")
+    os.fsync(fd)
+    return os.fstat(fd)
+
+
+def set_mtime(path: Path, made: os.stat_result, *, mtime_ns: int) -> None:
+    """Set the mtime of a file if it is still as `made` says and nobody is writing it; otherwise leave it alone."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        if _lease(fd) is not None:
+            now = os.fstat(fd)
+            if (now.st_ino, now.st_size, now.st_mtime_ns) == (made.st_ino, made.st_size, made.st_mtime_ns):
+                os.utime(fd, ns=(now.st_atime_ns, mtime_ns))
+    finally:
+        # Closing gives the lease back.
+        os.close(fd)
+
+
+def _lease(fd: int) -> bool | None:
+    """Take a read lease: True, or False where there are none, or None while somebody writes."""
+    try:
+        # The notice of a waiting writer is SIGIO by default, and that kills a process which does not expect it. SIGURG
+        # is ignored by default, in every thread and whatever the program around us does.
+        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as error:
+        return None if error.errno == errno.EAGAIN else False
+    return True
+
+
+def _renameat2(source: Path, target: Path, flags: int) -> None:
+    call = getattr(_libc, "renameat2", None)
+    if call is None:
+        raise NotSupportedHereError("this C library has no renameat2")
+    if call(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), ctypes.c_uint(flags)) == 0:
+        return
+    code = ctypes.get_errno()
+    if code in _UNSUPPORTED:
+        raise NotSupportedHereError(f"renameat2 with flags {flags}: {os.strerror(code)}: {source}")
+    raise OSError(code, os.strerror(code), str(source), None, str(target))

@@ -1,0 +1,41 @@
+"""What every test may use.
+
+Owns: the `package` mark, the virtual clock, and how hypothesis runs. Never: fixtures of one package; those stand with
+its tests.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+from virtual_time import VirtualTime
+
+# Debian package -> the program by which it is known to be there, where the two differ.
+_PROGRAM_OF_PACKAGE = {"nginx-light": "nginx", "aria2": "aria2c"}
+
+# Servers lie in /usr/sbin, which is not in every user's PATH.
+_SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+
+# No deadline: a shared machine may stop for longer than any example takes. In CI the same examples each time: a failure
+# there must be one that a person can see again.
+settings.register_profile("project", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("project")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose Debian package is not installed, with the package's name."""
+    for mark in item.iter_markers("package"):
+        package = mark.args[0]
+        program = _PROGRAM_OF_PACKAGE.get(package, package)
+        if shutil.which(program, path=_SEARCH_PATH) is None:
+            pytest.skip(f"needs the Debian package {package}: the program {program} is not here")
+
+
+@pytest.fixture
+def virtual_loop() -> Iterator[VirtualTime]:
+    """Give `run(coroutine)` in an event loop in which waiting takes no time, and `time()`, its clock."""
+    virtual = VirtualTime()
+    yield virtual
+    virtual.close()
