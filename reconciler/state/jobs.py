@@ -1,0 +1,169 @@
+"""What is known of each job: its generation, its state, and what it has published.
+
+Owns: the tables jobs, artifacts and finishes. Never: decides what follows (reconcile), nor stores an event other than
+the two that are part of a fact: TrackComplete with its artifact, JobComplete with its final state.
+
+Every method waits for the disk; call from a thread that may wait.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import cast
+
+from reconciler.ids import JobId, TrackPosition
+from reconciler.manifests.model import JobType
+from reconciler.state.database import Database, damaged
+from reconciler.state.migrations import INSERT_EVENT, EventRow
+from reconciler.state.records import (
+    Artifact,
+    JobRecord,
+    Row,
+    artifact_of_row,
+    job_of_row,
+    row_of_artifact,
+    row_of_job,
+)
+
+__all__ = ["Artifact", "JobRecord", "JobStore"]
+
+# More than a person wants to choose from; a longer prefix finds fewer.
+FOUND_MAX = 50
+
+# Not INSERT OR REPLACE: that deletes the old row first, and with it the artifacts that refer to it.
+_PUT_JOB = """
+INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (job_id) DO UPDATE SET
+    path = excluded.path, job_type = excluded.job_type, spec_digest = excluded.spec_digest,
+    generation = excluded.generation, generation_since = excluded.generation_since, state = excluded.state,
+    attempts = excluded.attempts, retry_at = excluded.retry_at, started_at = excluded.started_at,
+    completed_at = excluded.completed_at, error_message = excluded.error_message, conditions = excluded.conditions
+"""
+
+_ADD_ARTIFACT = "INSERT INTO artifacts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+
+_CARRY_ARTIFACT = """
+INSERT INTO artifacts
+SELECT job_id, ?, position, path, size, root, sha256, recording, variant_id, completed_at FROM artifacts
+WHERE job_id = ? AND generation = ? AND position = ? ON CONFLICT DO NOTHING
+"""
+
+
+class JobStore:
+    """The jobs in the state database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, job_id: JobId) -> JobRecord | None:
+        """What is known of `job_id`; None = it was never seen."""
+        row = self._database.read(lambda connection: _job_row(connection, job_id))
+        return None if row is None else self._job(row)
+
+    def all(self) -> list[JobRecord]:
+        """Every job, by id: the oldest ULID first."""
+        rows = self._database.read(
+            lambda connection: connection.execute("SELECT * FROM jobs ORDER BY job_id").fetchall()
+        )
+        return [self._job(row) for row in rows]
+
+    def find(self, prefix: str) -> list[JobRecord]:
+        """The jobs whose id begins with `prefix`, in either case; at most FOUND_MAX."""
+        query = "SELECT * FROM jobs WHERE lower(substr(job_id, 1, ?)) = lower(?) ORDER BY job_id LIMIT ?"
+        rows = self._database.read(
+            lambda connection: connection.execute(query, (len(prefix), prefix, FOUND_MAX)).fetchall()
+        )
+        return [self._job(row) for row in rows]
+
+    def observe_spec(self, job_id: JobId, *, path: str, job_type: JobType, spec_digest: str, now: float) -> JobRecord:
+        """Note the spec that the manifest has now: a new one is a new generation, pending and without attempts.
+
+        The same spec seen again writes nothing, unless the manifest has moved. `now` is in seconds since 1970.
+        """
+        known = self.get(job_id)
+        if known is None or known.spec_digest != spec_digest:
+            observed = JobRecord(
+                job_id=job_id,
+                path=path,
+                job_type=job_type,
+                spec_digest=spec_digest,
+                generation=1 if known is None else known.generation + 1,
+                generation_since=now,
+                # They keep their transition times; the next pass sets what has changed.
+                conditions=() if known is None else known.conditions,
+            )
+        else:
+            observed = replace(known, path=path, job_type=job_type)
+        if observed != known:
+            self.put(observed)
+        return observed
+
+    def put(self, record: JobRecord) -> None:
+        """Replace what is known of a job."""
+        self._database.write(lambda connection: _put(connection, record)).result()
+
+    def artifacts(self, job_id: JobId, generation: int) -> tuple[Artifact, ...]:
+        """What is published for this generation, by position."""
+        query = "SELECT * FROM artifacts WHERE job_id = ? AND generation = ? ORDER BY position"
+        rows = self._database.read(lambda connection: connection.execute(query, (job_id, generation)).fetchall())
+        return tuple(self._artifact(row) for row in rows)
+
+    def record_artifact(self, artifact: Artifact, event_row: EventRow) -> bool:
+        """Record that a track is complete, and its TrackComplete event, in one transaction.
+
+        False = it was recorded before; then nothing is written, no event either. The job must be known.
+        """
+        return self._database.write(lambda connection: _add_artifact(connection, artifact, event_row)).result()
+
+    def record_finished(self, record: JobRecord, event_row: EventRow) -> bool:
+        """Record the final state of a job, and its JobComplete event, in one transaction.
+
+        False = this outcome of this generation was recorded before; then the record is stored, the event is not.
+        """
+        return self._database.write(lambda connection: _finish(connection, record, event_row)).result()
+
+    def carry_artifacts(
+        self, job_id: JobId, *, from_generation: int, to_generation: int, positions: Iterable[TrackPosition]
+    ) -> None:
+        """Count what was published for `positions` in one generation for another: the edit did not concern them.
+
+        What the other generation has already stays. No event is told: these tracks were completed before.
+        """
+        rows = [(to_generation, job_id, from_generation, position) for position in positions]
+        self._database.write(lambda connection: connection.executemany(_CARRY_ARTIFACT, rows)).result()
+
+    def _job(self, row: Row) -> JobRecord:
+        try:
+            return job_of_row(row)
+        except (ValueError, TypeError, KeyError) as error:
+            raise damaged(self._database.path, f"holds an impossible record of job {row[0]!r}: {error}") from error
+
+    def _artifact(self, row: Row) -> Artifact:
+        try:
+            return artifact_of_row(row)
+        except (ValueError, TypeError) as error:
+            what = f"holds an impossible artifact of job {row[0]!r}, track {row[2]!r}: {error}"
+            raise damaged(self._database.path, what) from error
+
+
+def _job_row(connection: sqlite3.Connection, job_id: JobId) -> Row | None:
+    return cast("Row | None", connection.execute("SELECT * FROM jobs WHERE job_id = ?", (job_id,)).fetchone())
+
+
+def _put(connection: sqlite3.Connection, record: JobRecord) -> None:
+    connection.execute(_PUT_JOB, row_of_job(record))
+
+
+def _add_artifact(connection: sqlite3.Connection, artifact: Artifact, event_row: EventRow) -> bool:
+    if connection.execute(_ADD_ARTIFACT, row_of_artifact(artifact)).rowcount == 0:
+        return False
+    connection.execute(INSERT_EVENT, event_row)
+    return True
+
+
+def _finish(connection: sqlite3.Connection, record: JobRecord, event_row: EventRow) -> bool:
+    _put(connection, record)
+    outcome = (record.job_id, record.generation, record.state)
+    if connection.execute("INSERT INTO finishes VALUES (?, ?, ?) ON CONFLICT DO NOTHING", outcome).rowcount == 0:
+        return False
+    connection.execute(INSERT_EVENT, event_row)
+    return True

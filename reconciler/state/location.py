@@ -1,0 +1,69 @@
+"""Where the daemon keeps what is its own, and that only one daemon does.
+
+Owns: the state folder's place and its lock. Never: what lies in it.
+"""
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from reconciler.errors import BadConfigurationError, DiskError, OtherInstanceError
+
+
+def state_folder(root: Path, environ: Mapping[str, str]) -> Path:
+    """The state folder for `root`: `$STATE_DIRECTORY`, else a folder of its own below `$XDG_STATE_HOME`.
+
+    Never inside the root by default: roots are synced, and a database must not be. The name is made from the root's
+    real path, so that two roots never share one.
+    """
+    given = environ.get("STATE_DIRECTORY", "").partition(":")[0]  # systemd joins several with colons; the first is ours
+    if given:
+        return Path(given)
+    home = environ.get("XDG_STATE_HOME", "")
+    if not home:
+        if not environ.get("HOME"):
+            raise BadConfigurationError(
+                "neither STATE_DIRECTORY nor XDG_STATE_HOME nor HOME is set", hint="set one of them"
+            )
+        home = str(Path(environ["HOME"]) / ".local" / "state")
+    name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
+    return Path(home) / "reconciler" / name
+
+
+class InstanceLock:
+    """Held while a daemon works on a state folder; the kernel drops it with the process, so it is never stale."""
+
+    def __init__(self, state: Path) -> None:
+        self._path = state / "lock"
+        self._fd = -1
+
+    def __enter__(self) -> Self:
+        """Take the lock; raises OtherInstanceError, saying who holds it."""
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise DiskError(
+                f"could not open {self._path}: {error.strerror}", hint="check who owns the state folder"
+            ) from error
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(self._fd)
+            raise OtherInstanceError(
+                f"process {holder} works on {self._path.parent} already", hint="stop it first, or use another --root"
+            ) from error
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let the lock go."""
+        os.close(self._fd)

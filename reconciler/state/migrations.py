@@ -1,0 +1,218 @@
+"""The tables, told in SQL, and how an older file becomes a newer one.
+
+Owns: every CREATE statement and the version of the schema. Never: opens the file (state.database) or queries a row.
+
+`PRAGMA user_version` counts the migrations that a file has had, `PRAGMA application_id` is the CRC-32 of its CREATE
+statements. SQLite keeps their text, so the comments below can be read in the file too: `sqlite3 reconciler.db .schema`.
+"""
+
+import sqlite3
+import zlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite_utils
+
+Migration = Callable[["sqlite_utils.Database"], None]
+"""One step from a version to the next, inside one transaction. It must not commit."""
+
+
+EventRow = tuple[str | int | float | None, ...]
+"""A row of SwarmEvents: sixteen values in the order of the table's columns."""
+
+INSERT_EVENT = """
+INSERT INTO SwarmEvents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING
+"""
+"""An event is stored once, however often it is handed over."""
+
+
+REBUILD_HINT = "stop the daemon, move the file with its -wal and -shm aside, start again: manifests are read anew"
+
+
+class ForeignSchemaError(Exception):
+    """The file's tables are not those that this version of the program may touch."""
+
+    def __init__(self, what: str, *, hint: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+
+
+_JOBS = """
+CREATE TABLE jobs (
+    job_id           TEXT PRIMARY KEY,          -- ULID or UUID
+    path             TEXT NOT NULL,             -- the manifest, relative to the root folder
+    job_type         TEXT NOT NULL,             -- mb_release, multi_source
+    spec_digest      TEXT NOT NULL,             -- of the spec last seen; a new one is a new generation
+    generation       INTEGER NOT NULL CHECK (generation >= 1),
+    generation_since REAL NOT NULL,             -- unix seconds; when this generation was first seen
+    state            TEXT NOT NULL,             -- the words of status.state
+    attempts         INTEGER NOT NULL CHECK (attempts >= 0),   -- of this generation
+    retry_at         REAL,                      -- unix seconds; NULL = nothing is planned
+    started_at       REAL,
+    completed_at     REAL,
+    error_message    TEXT NOT NULL,
+    conditions       TEXT NOT NULL              -- JSON list of objects with the fields of a Condition
+) WITHOUT ROWID
+"""
+
+# The primary key is the promise "completed exactly once per job, generation and track". The TrackComplete row of
+# SwarmEvents is written in the same transaction.
+_ARTIFACTS = """
+CREATE TABLE artifacts (
+    job_id       TEXT NOT NULL REFERENCES jobs (job_id) ON DELETE CASCADE,
+    generation   INTEGER NOT NULL CHECK (generation >= 1),
+    position     INTEGER NOT NULL CHECK (position >= 1),
+    path         TEXT NOT NULL,                 -- absolute, as published
+    size         INTEGER NOT NULL CHECK (size >= 0),
+    root         TEXT,                          -- BEP 52 pieces root; NULL = not known
+    sha256       TEXT NOT NULL,
+    recording    TEXT,                          -- MusicBrainz recording; NULL = not known
+    variant_id   TEXT NOT NULL,
+    completed_at REAL NOT NULL,
+    PRIMARY KEY (job_id, generation, position)
+) WITHOUT ROWID
+"""
+
+# A job may fail, be asked for again and complete, all in one generation: each outcome is told once.
+_FINISHES = """
+CREATE TABLE finishes (
+    job_id     TEXT NOT NULL REFERENCES jobs (job_id) ON DELETE CASCADE,
+    generation INTEGER NOT NULL,
+    state      TEXT NOT NULL,
+    PRIMARY KEY (job_id, generation, state)
+) WITHOUT ROWID
+"""
+
+# The rowid is the order in which events were stored, and the session log is written in that order. So: no VACUUM, which
+# may number the rows anew; whoever deletes events keeps the newest of the table, or its number is given again, and
+# deletes a job's row of session_log and its log file with its events.
+_SWARM_EVENTS = """
+CREATE TABLE SwarmEvents (
+    event_id                    TEXT PRIMARY KEY,     -- ULID
+    timestamp                   INTEGER NOT NULL,     -- unix milliseconds
+    type                        TEXT NOT NULL,        -- JobStart, ChunkReceived, ...
+    job_id                      TEXT NOT NULL,
+    track_id                    TEXT,                 -- the track's position in its job
+    variant_id                  TEXT,
+    peer_id                     TEXT,                 -- given by the peer: escape it wherever it is shown
+    action                      TEXT,
+    source                      TEXT,                 -- overlay, http
+    bytes_transferred           INTEGER,
+    duration_ms                 REAL,                 -- NULL = not known
+    throughput_bytes_per_sec    REAL,                 -- NULL = not known
+    is_error                    BOOLEAN,
+    error_code                  TEXT,
+    error_message               TEXT,
+    metadata_json               TEXT
+)
+"""
+
+_SESSION_LOG = """
+CREATE TABLE session_log (
+    job_id     TEXT PRIMARY KEY,
+    last_rowid INTEGER NOT NULL,                -- of SwarmEvents: the newest event of the job whose line is in the log
+    bytes      INTEGER NOT NULL                 -- length of the log up to there; what lies behind was not recorded
+) WITHOUT ROWID
+"""
+
+_HOLDINGS = """
+CREATE TABLE holdings (
+    root         TEXT PRIMARY KEY,              -- BEP 52 pieces root: names the exact bytes
+    size         INTEGER NOT NULL,
+    recording    TEXT,                          -- MusicBrainz recording; NULL = not known
+    path         TEXT NOT NULL,                 -- absolute
+    codec        TEXT NOT NULL,                 -- upper case; empty = not known
+    container    TEXT NOT NULL,                 -- file name extension without the dot, lower case
+    lossless     INTEGER NOT NULL,
+    bitrate_bps  INTEGER NOT NULL,              -- 0 = not known
+    duration_ms  INTEGER NOT NULL,              -- 0 = not known
+    sha256       TEXT NOT NULL,
+    device       INTEGER NOT NULL,              -- with inode, size and mtime_ns: the file as it was when it was hashed
+    inode        INTEGER NOT NULL,
+    mtime_ns     INTEGER NOT NULL,
+    chunk_hashes BLOB NOT NULL,                 -- 32 bytes a chunk
+    added_at     INTEGER NOT NULL               -- unix seconds
+)
+"""
+
+
+def _first_album(database: "sqlite_utils.Database") -> None:
+    for statement in (
+        _JOBS,
+        _ARTIFACTS,
+        _FINISHES,
+        _SWARM_EVENTS,
+        "CREATE INDEX SwarmEvents_by_job ON SwarmEvents (job_id, timestamp)",
+        "CREATE INDEX SwarmEvents_by_type ON SwarmEvents (type)",
+        "CREATE INDEX SwarmEvents_by_peer ON SwarmEvents (peer_id)",
+        _SESSION_LOG,
+        _HOLDINGS,
+        "CREATE INDEX holdings_by_recording ON holdings (recording)",
+    ):
+        database.execute(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first_album,)
+"""In order, only ever appended to: a file with version N has had the first N."""
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """How many migrations the file behind `connection` has had.
+
+    Raises ForeignSchemaError where it has had more than this program knows, or none and yet holds tables, or where the
+    tables are not those that the migrations made.
+    """
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(MIGRATIONS):
+        raise ForeignSchemaError(
+            f"has schema version {version}; this version of the program knows {len(MIGRATIONS)}",
+            hint="start the newer version that wrote it, or choose another state folder",
+        )
+    if version == 0 and connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+        raise ForeignSchemaError("is the database of some other program", hint="choose another state folder")
+    # quick_check does not read the statements: a flipped bit in a column's name would show as a query that fails.
+    if version and connection.execute("PRAGMA application_id").fetchone()[0] != _schema_crc(connection):
+        raise ForeignSchemaError(
+            "is damaged, or has tables or indexes that this program did not make",
+            hint=f"remove what was added by hand; else {REBUILD_HINT}",
+        )
+    return version
+
+
+def _schema_crc(connection: sqlite3.Connection) -> int:
+    statements = connection.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").fetchall()
+    # The lower 31 bits: the header field is a signed number.
+    return zlib.crc32("".join(row[0] for row in statements).encode("utf-8", "surrogateescape")) & 0x7FFF_FFFF
+
+
+def require_newest(connection: sqlite3.Connection) -> None:
+    """Refuse, with ForeignSchemaError, a file that would have to be migrated before it can be read."""
+    if (version := version_of(connection)) < len(MIGRATIONS):
+        raise ForeignSchemaError(
+            f"has schema version {version}, older than {len(MIGRATIONS)}",
+            hint="start the daemon once: it brings the file up to date",
+        )
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the file behind `connection` to the newest version, all steps or none; nothing to do costs one read."""
+    if version_of(connection) == len(MIGRATIONS):
+        return
+    # Imported here because it takes a quarter of a second, and all but the first start have nothing to migrate.
+    import sqlite_utils  # noqa: PLC0415
+
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Read again under the lock: another process may have migrated since.
+        version = version_of(connection)
+        database = sqlite_utils.Database(connection, recursive_triggers=False)
+        for step in MIGRATIONS[version:]:
+            step(database)
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute(f"PRAGMA application_id = {_schema_crc(connection)}")
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")

@@ -1,0 +1,1 @@
+"""What happened: events, where they are kept, and what they add up to."""

@@ -1,0 +1,44 @@
+"""Which events a person would want to know of, and how they are told.
+
+Owns: the choice and the words. Never: counts (traces.summary) or escapes what peers wrote (whoever shows it).
+"""
+
+from reconciler.traces.model import EventType, SwarmEvent
+
+_TOLD_ALWAYS = {
+    EventType.RESCUE_MODE_ACTIVATED: "Rescue mode activated",
+    EventType.RESCUE_MODE_DEACTIVATED: "Rescue mode deactivated",
+    EventType.SWARM_REBALANCED: "Swarm rebalanced",
+}
+
+
+def key_text(event: SwarmEvent, *, again: bool) -> str:
+    """What a key event says, with its reason in parentheses; empty for all other events.
+
+    `again` = the job had been started before this event.
+    """
+    told = _TOLD_ALWAYS.get(event.type) or _told_sometimes(event, again=again)
+    reason = event.error_message or event.error_code or event.metadata.get("reason", "")
+    return f"{told} ({reason})" if told and reason else told
+
+
+def _told_sometimes(event: SwarmEvent, *, again: bool) -> str:
+    told = ""
+    match (event.type, event.action):
+        case (EventType.JOB_START, "resumed"):
+            told = "Resumed"
+        case (EventType.JOB_START, _) if again:
+            told = "Started again"
+        case (EventType.JOB_COMPLETE, "failed"):
+            told = "Job failed"
+        case (EventType.TRACK_START, "resumed"):
+            told = f"Track {event.track_id} resumed, {event.metadata.get('chunks_kept', 0)} chunks kept"
+        case (EventType.TRACK_COMPLETE, "failed"):
+            told = f"Track {event.track_id} failed"
+        case (EventType.PEER_DISCONNECTED, "banned"):
+            told = f"Peer {event.peer_id} banned"
+        case (EventType.ERROR, action):
+            told = f"Error: {action}" + (f", peer {event.peer_id}" if event.peer_id else "")
+        case _:
+            pass
+    return told
