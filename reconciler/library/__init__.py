@@ -1,0 +1,1 @@
+"""What we hold: how files are named, placed, checked and found again."""

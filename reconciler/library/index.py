@@ -1,0 +1,255 @@
+"""Which recordings and roots we hold and may share, and where the file of each lies.
+
+Owns: the rows of `holdings`, and opening a held file only while it is still the one that was hashed. Never: hashes
+(overlay.filehash), and reads no byte of a file: whether a file is the one that was indexed is a question of its device,
+inode, size and modification time alone, because hashing at each request would cost more than sending.
+
+Everything here blocks; callers with a loop use a thread.
+"""
+
+import errno
+import os
+import stat
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from reconciler.errors import DiskError, NotFoundError, ReconcilerError, UnsafePathError
+from reconciler.ids import Mbid, Root, Sha256, is_root
+from reconciler.state.database import Database, damaged
+
+# Files of one recording that are told of: a library with more copies has the best of them named.
+HOLDINGS_PER_RECORDING_MAX = 32
+
+_COLUMNS = """root, size, recording, path, codec, container, lossless, bitrate_bps, duration_ms, sha256,
+    device, inode, mtime_ns, chunk_hashes, added_at"""
+_PUT = f"INSERT OR REPLACE INTO holdings ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+_DROP = "DELETE FROM holdings WHERE root = ? AND path = ? AND device = ? AND inode = ? AND mtime_ns = ?"
+
+# What the system says where a name stands for nothing, or for something else than the folders and the file that were
+# indexed. Anything else (no descriptors left, a failing disk) may pass and forgets nothing.
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
+
+Row = tuple[str | int | bytes | None, ...]
+
+_HASH_BYTES = 32
+_UNSIGNED_64 = 1 << 64
+
+
+class HoldingChangedError(ReconcilerError):
+    """A file is not the one that was indexed any more; its row has been dropped."""
+
+    fault = "machine"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """A whole file that we hold. Device, inode, size and mtime_ns are those of the file that was hashed."""
+
+    root: Root
+    size: int
+    recording: Mbid | None
+    path: str
+    """Absolute."""
+    codec: str
+    """Upper case; empty = not known."""
+    container: str
+    """File name extension without the dot, lower case; empty = not known."""
+    lossless: bool
+    bitrate_bps: int
+    """0 = not known."""
+    duration_ms: int
+    """0 = not known."""
+    sha256: Sha256
+    device: int
+    inode: int
+    mtime_ns: int
+    chunk_hashes: bytes
+    """32 bytes a chunk (BEP 52 piece layer); of a file of one chunk or less, its root."""
+    added_at: float
+    """Unix seconds; kept whole."""
+
+
+class LibraryIndex:
+    """The files that we hold, by root and by recording."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, holding: Holding) -> None:
+        """Record a holding, in place of an older one of the same root; returns when it is durable.
+
+        Symbolic links on the way to the file are resolved now and not followed later. Raises UnsafePathError for a path
+        that is not absolute Unicode, ValueError for hashes that are none, OSError where the folder is gone.
+        """
+        if not is_root(holding.root) or not is_root(holding.sha256):
+            raise ValueError(f"a holding is named by 64 hex digits, not {holding.root!r} and {holding.sha256!r}")
+        if not holding.chunk_hashes or len(holding.chunk_hashes) % _HASH_BYTES:
+            raise ValueError(f"a chunk list of {len(holding.chunk_hashes)} bytes")
+        row = _row_of(replace(holding, path=_resolved(holding.path)))
+        self._database.write(lambda connection: connection.execute(_PUT, row).rowcount).result()
+
+    def by_root(self, root: Root) -> Holding | None:
+        """The holding whose bytes `root` names."""
+        found = self._select("root = ?", (root,))
+        return found[0] if found else None
+
+    def by_recording(self, recording: Mbid) -> tuple[Holding, ...]:
+        """What we hold of a recording: lossless first, then by bitrate; at most HOLDINGS_PER_RECORDING_MAX."""
+        return self._select(
+            "recording = ? ORDER BY lossless DESC, bitrate_bps DESC, root LIMIT ?",
+            (recording, HOLDINGS_PER_RECORDING_MAX),
+        )
+
+    def open(self, root: Root) -> tuple[int, Holding]:
+        """Open the file that `root` names to read; the caller closes the descriptor.
+
+        Raises NotFoundError where it is not held, HoldingChangedError where the file is gone or another one by
+        now, DiskError where the disk refuses.
+        """
+        holding = self.by_root(root)
+        if holding is None:
+            raise NotFoundError(f"no file with root {root} is held")
+        try:
+            descriptor = _open_without_links(holding.path)
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise DiskError(
+                    f"{holding.path} cannot be opened: {error.strerror}", hint="it is tried again"
+                ) from error
+            self._drop(holding)
+            raise HoldingChangedError(
+                f"{holding.path} cannot be opened any more: {error.strerror}",
+                hint="it is held again once it is re-added",
+            ) from error
+        if not _is_unchanged(descriptor, holding):
+            os.close(descriptor)
+            self._drop(holding)
+            raise HoldingChangedError(
+                f"{holding.path} has changed since it was indexed", hint="it is held again once it is re-added"
+            )
+        return descriptor, holding
+
+    def _select(self, where: str, values: tuple[str | int, ...]) -> tuple[Holding, ...]:
+        statement = f"SELECT {_COLUMNS} FROM holdings WHERE {where}"  # noqa: S608 - `where` is a constant of this class
+        rows = self._database.read(lambda connection: connection.execute(statement, values).fetchall())
+        try:
+            return tuple(_holding_of(row) for row in rows)
+        except (TypeError, ValueError) as error:
+            raise damaged(self._database.path, f"holds a file that cannot have been indexed: {error}") from error
+
+    def _drop(self, holding: Holding) -> None:
+        """Forget a holding, unless the root has been added anew since it was read."""
+        values = (holding.root, holding.path, _signed(holding.device), _signed(holding.inode), holding.mtime_ns)
+        self._database.write(lambda connection: connection.execute(_DROP, values).rowcount).result()
+
+
+def _resolved(path: str) -> str:
+    """The path without links, `.` or `..`; the file's own name is not followed."""
+    given = Path(path)
+    if not given.is_absolute() or given.name in ("", ".."):
+        raise UnsafePathError(f"{path!r} is not the absolute path of a file", hint="give the whole path")
+    resolved = str(given.parent.resolve(strict=True) / given.name)
+    try:
+        resolved.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UnsafePathError(
+            f"{resolved!r} is not Unicode", hint="rename it: the index keeps names as text"
+        ) from error
+    return resolved
+
+
+def _open_without_links(path: str) -> int:
+    """Open a file for reading, stepping through no symbolic link on the way; a fifo or device never blocks."""
+    *folders, name = path.split("/")[1:]
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    here = os.open("/", flags | os.O_DIRECTORY)
+    try:
+        for folder in folders:
+            below = os.open(folder, flags | os.O_DIRECTORY, dir_fd=here)
+            os.close(here)
+            here = below
+        return os.open(name, flags | os.O_NONBLOCK, dir_fd=here)
+    finally:
+        os.close(here)
+
+
+def _is_unchanged(descriptor: int, holding: Holding) -> bool:
+    """Whether the open file is the one that was indexed, by everything but its bytes."""
+    now = os.fstat(descriptor)
+    return stat.S_ISREG(now.st_mode) and (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns) == (
+        holding.device,
+        holding.inode,
+        holding.size,
+        holding.mtime_ns,
+    )
+
+
+def _row_of(holding: Holding) -> Row:
+    return (
+        holding.root,
+        holding.size,
+        holding.recording,
+        holding.path,
+        holding.codec,
+        holding.container,
+        int(holding.lossless),
+        holding.bitrate_bps,
+        holding.duration_ms,
+        holding.sha256,
+        _signed(holding.device),
+        _signed(holding.inode),
+        holding.mtime_ns,
+        holding.chunk_hashes,
+        int(holding.added_at),
+    )
+
+
+def _holding_of(row: Row) -> Holding:
+    (
+        root,
+        size,
+        recording,
+        path,
+        codec,
+        container,
+        lossless,
+        bitrate,
+        duration,
+        sha256,
+        device,
+        inode,
+        mtime,
+        hashes,
+        at,
+    ) = row
+    texts = (root, path, codec, container, sha256)
+    if not all(isinstance(text, str) for text in texts) or not isinstance(hashes, bytes):
+        raise TypeError("a column is not of its type")
+    return Holding(
+        root=Root(str(root)),
+        size=_whole(size),
+        recording=None if recording is None else Mbid(str(recording)),
+        path=str(path),
+        codec=str(codec),
+        container=str(container),
+        lossless=bool(lossless),
+        bitrate_bps=_whole(bitrate),
+        duration_ms=_whole(duration),
+        sha256=Sha256(str(sha256)),
+        device=_whole(device) % _UNSIGNED_64,
+        inode=_whole(inode) % _UNSIGNED_64,
+        mtime_ns=_whole(mtime),
+        chunk_hashes=hashes,
+        added_at=float(_whole(at)),
+    )
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"{value!r} is not a whole number")
+    return value
+
+
+def _signed(value: int) -> int:
+    """Fit an unsigned 64-bit device or inode number into SQLite's signed integers."""
+    return value - _UNSIGNED_64 if value >= _UNSIGNED_64 >> 1 else value

@@ -1,0 +1,1 @@
+"""Being a peer: who we are, what we vouch for, and how others read it from us."""

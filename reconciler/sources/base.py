@@ -1,0 +1,165 @@
+"""The contract of a source, in prose and in types.
+
+Owns: what the engine may ask of a network, and in which words the answer comes. Never: asks.
+
+A source finds *offers*: a peer says that it holds a variant, one exact sequence of bytes. It fetches the chunk list of
+a variant, unverified; the engine checks it against the root. It prepares the request by which a lane (engine.lanes)
+reads a range; the bytes themselves never pass through a source.
+
+What every source keeps to:
+1. `search` yields offers as they are found and ends by itself, within the deadline that it was built with. A peer that
+cannot be
+   reached is a `PeerTrouble`, not an exception: one dead peer never ends a search.
+2. Text in an offer comes from strangers. It is bounded by the source and never becomes a path.
+3. `chunk_hashes` and `request` concern one offer and may raise PeerError; the engine then looks at the next.
+4. Its etiquette is data: how many requests one peer may be sent at once, and whether ranges may be asked out of order.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import NewType, Protocol
+
+from reconciler.ids import Mbid, PeerId, Root, Sha256, TrackPosition
+from reconciler.manifests.model import ExplicitSource
+
+PeerKey = NewType("PeerKey", str)
+"""`<source>:<name>`, as `overlay:<peer id>` or `http:<host>:<port>`: a peer across jobs, for statistics, bans and
+traces.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Etiquette:
+    """What a peer of this source is asked to bear."""
+
+    requests_in_flight_max: int
+    """Requests that one peer may have open at once."""
+    any_order: bool
+    """Whether ranges may be asked in any order; False = one stream from the current offset."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Want:
+    """What a job looks for: one track or file."""
+
+    position: TrackPosition
+    recording: Mbid | None = None
+    root: Root | None = None
+    sha256: Sha256 | None = None
+    size: int | None = None
+    """Bytes; known where the manifest states it."""
+    chunk_hashes_url: str | None = None
+    sources: tuple[ExplicitSource, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where a lane connects to, and what it must meet there before it sends a byte."""
+
+    host: str
+    port: int
+    tls: bool
+    pin: PeerId | None = None
+    """With TLS: the Ed25519 key that must answer. None = the certificate must be valid for `host` by the system's
+    authorities.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One exact sequence of bytes that may satisfy a want; known by its root, else by its whole-file SHA-256."""
+
+    root: Root | None
+    sha256: Sha256 | None = None
+    size: int
+    codec: str = ""
+    """Upper case (`FLAC`, `MP3`); empty = not said."""
+    container: str = ""
+    """File name extension without the dot, lower case; empty = not said."""
+    lossless: bool = False
+    bitrate_bps: int = 0
+    duration_ms: int = 0
+    """0 = not said."""
+
+    @property
+    def id(self) -> str:
+        """What traces call it: the root, else `sha256:` and the digest."""
+        return self.root or f"sha256:{self.sha256}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A peer says that it holds a variant of what is wanted at `position`."""
+
+    position: TrackPosition
+    peer: PeerKey
+    source: str
+    """The source's name: `overlay`, `http`."""
+    variant: Variant
+    endpoint: Endpoint
+    target: str
+    """Request target (origin form) of the variant's bytes."""
+    chunk_list_target: str = ""
+    """Request target of the chunk list at the same endpoint; empty = this peer has none."""
+    signed: bool = False
+    """Whether requests carry our identity's signature."""
+    complete: bool = True
+    holds: frozenset[int] | None = None
+    """Chunks that a partial holder has; None = all."""
+
+    @property
+    def peer_name(self) -> str:
+        """The peer's name without its source's: what a trace shows."""
+        return self.peer.partition(":")[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerTrouble:
+    """A peer that was asked and did not give a usable answer."""
+
+    peer: PeerKey
+    source: str
+    code: str
+    """One of `unreachable`, `wrong identity`, `refused`, `bad answer`, `lied`."""
+    message: str
+
+
+Found = Offer | PeerTrouble
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByteRequest:
+    """The head of a request for bytes, but for the Range, which the lane adds."""
+
+    endpoint: Endpoint
+    target: str
+    headers: tuple[tuple[str, str], ...]
+
+
+class Source(Protocol):
+    """One network that recordings come from."""
+
+    @property
+    def name(self) -> str:
+        """How traces call it."""
+        ...
+
+    @property
+    def etiquette(self) -> Etiquette:
+        """What one of its peers is asked to bear."""
+        ...
+
+    def search(self, wants: tuple[Want, ...]) -> AsyncIterator[Found]:
+        """Look for every want, yield what is found as it is found, then end."""
+        ...
+
+    async def chunk_hashes(self, offer: Offer) -> bytes:
+        """Fetch the raw chunk list that the peer of `offer` gives: 32 bytes a chunk, unverified.
+
+        Raises PeerError where it cannot be had, or is not the length that the variant's size demands.
+        """
+        ...
+
+    def request(self, offer: Offer) -> ByteRequest:
+        """Prepare one request for bytes of `offer`; a signed one is good for this one use."""
+        ...
