@@ -1,0 +1,1 @@
+"""Fetch one job from a swarm: `job` decides, `runner` does, `lanes` move the bytes."""

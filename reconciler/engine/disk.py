@@ -1,0 +1,253 @@
+"""What one job does to our own disk: open parts, verify wholes, publish, record.
+
+Owns: the order of those steps, so that a crash between any two loses nothing and repeats nothing. Never: decides when
+they are due.
+
+    re-read and verify -> fsync the part -> rename without replacing -> fsync the folders -> index -> the fact
+    `completed`, once
+
+A crash after the rename and before the fact leaves a file under its name without a record: `open` finds it there with
+the right content the next time and records it as adopted. Every method blocks and is called in a thread, one at a time
+for each track.
+"""
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from reconciler.clock import Clock
+from reconciler.engine.events import (
+    DiskRefused,
+    Note,
+    OpenPart,
+    PartOpened,
+    Publish,
+    Published,
+    VerifyWhole,
+    WholeRefused,
+    WholeVerified,
+)
+from reconciler.engine.order import JobOrder, TrackOrder
+from reconciler.engine.partfile import PartName, PartStore
+from reconciler.errors import DiskError, UnsafePathError
+from reconciler.ids import Root, Sha256, TrackPosition
+from reconciler.library import audio
+from reconciler.library.index import Holding, LibraryIndex
+from reconciler.library.publish import Placed, find_existing, place
+from reconciler.overlay.filehash import FileHashes, hash_file
+from reconciler.sources.base import Variant
+from reconciler.state.jobs import Artifact, JobStore
+from reconciler.traces.model import EventType, SwarmEvent
+from reconciler.traces.rows import row_of
+
+_HOW: dict[Literal["placed", "adopted", "renamed"], Literal["published", "adopted", "renamed"]] = {
+    "placed": "published",
+    "adopted": "adopted",
+    "renamed": "renamed",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shelves:
+    """Where finished and unfinished files are kept and recorded: shared by all jobs."""
+
+    parts: PartStore
+    index: LibraryIndex
+    jobs: JobStore
+    flush_traces: Callable[[], None]
+    """Makes everything reported so far durable, so that a track's last event comes after its others."""
+    clock: Clock
+
+
+class JobDisk:
+    """The disk work of one job. `stamp` turns a note into an event with an id and a time."""
+
+    def __init__(self, order: JobOrder, shelves: Shelves, *, stamp: Callable[[Note], SwarmEvent]) -> None:
+        self._order = order
+        self._shelves = shelves
+        self._stamp = stamp
+        self._root = Path(order.allowed_root)
+        self._tracks = {track.want.position: track for track in order.tracks}
+
+    def open(self, command: OpenPart) -> PartOpened | Published | DiskRefused:
+        """Adopt the file if it is published already, else make or resume its part."""
+        track, variant = self._tracks[command.position], command.variant
+        try:
+            adopted = self._adopt(track, variant)
+            if adopted is not None:
+                return adopted
+            _, kept = self._shelves.parts.open(
+                self._part(command.position), allowed_root=self._root, variant_id=variant.id, size=variant.size
+            )
+        except (DiskError, UnsafePathError, OSError) as error:
+            return DiskRefused(position=command.position, message=str(error))
+        return PartOpened(position=command.position, kept=kept)
+
+    def part_path(self, position: TrackPosition) -> str:
+        """Where the part of a track lies."""
+        return str(self._shelves.parts.path_of(self._part(position), self._root))
+
+    def verify(self, command: VerifyWhole) -> WholeVerified | WholeRefused | DiskRefused:
+        """Read the whole part again from the disk: the bytes first, then whether it is the audio that it should be."""
+        track, variant = self._tracks[command.position], command.variant
+        path = self._shelves.parts.path_of(self._part(command.position), self._root)
+        try:
+            with path.open("rb") as part:
+                hashes = hash_file(part.fileno(), variant.size)
+                wrong = _wrong_content(hashes, variant)
+                if wrong:
+                    return WholeRefused(position=command.position, fault="content", message=wrong)
+            refusal = self._wrong_audio(path, track, variant)
+        except OSError as error:
+            return DiskRefused(position=command.position, message=f"could not read {path} again: {error}")
+        if refusal:
+            return WholeRefused(position=command.position, fault="audio", message=refusal)
+        return WholeVerified(position=command.position, sha256=Sha256(hashes.sha256))
+
+    def publish(self, command: Publish) -> Published | DiskRefused:
+        """Give the part its name, index it, and record the fact."""
+        track, variant = self._tracks[command.position], command.variant
+        part = self._part(command.position)
+        try:
+            placed = place(
+                self._shelves.parts.path_of(part, self._root),
+                allowed_root=self._root,
+                target_dir=Path(self._order.target_dir),
+                name=_name(track, variant),
+                same_content=lambda existing: _holds(existing, variant.size, command.root),
+            )
+            self._shelves.parts.forget_journal(part, allowed_root=self._root)
+            self._record(
+                track,
+                variant,
+                placed,
+                FileHashes(root=command.root, sha256=command.sha256, chunk_hashes=command.chunk_hashes),
+            )
+        except (DiskError, UnsafePathError, OSError) as error:
+            return DiskRefused(position=command.position, message=str(error))
+        return Published(position=command.position, path=placed.path, how=_HOW[placed.how])
+
+    def discard(self, position: TrackPosition, *, quarantine: bool, reason: str) -> DiskRefused | None:
+        """Throw a part away, or set it aside with the reason."""
+        try:
+            if quarantine:
+                self._shelves.parts.set_aside(self._part(position), allowed_root=self._root, reason=reason)
+            else:
+                self._shelves.parts.discard(self._part(position), allowed_root=self._root)
+        except DiskError as error:
+            return DiskRefused(position=position, message=str(error))
+        return None
+
+    def _wrong_audio(self, path: Path, track: TrackOrder, variant: Variant) -> str:
+        """Why the file is not the audio it should be; empty = it is, or it is a file that is no audio by its name."""
+        extension = _extension(track, variant)
+        if track.extension is not None and extension not in audio.AUDIO_CONTAINERS:
+            return ""
+        tolerance_ms = self._order.constraints.duration_tolerance_ms
+        return audio.check(path, container=extension, duration_ms=track.duration_ms, tolerance_ms=tolerance_ms).reason
+
+    def _part(self, position: TrackPosition) -> PartName:
+        return PartName(job_id=self._order.job_id, position=position)
+
+    def _adopt(self, track: TrackOrder, variant: Variant) -> Published | None:
+        """Record the file that stands under the track's name, where its content is the variant's."""
+        name = _name(track, variant)
+        existing = find_existing(allowed_root=self._root, target_dir=Path(self._order.target_dir), name=name)
+        if existing is None:
+            return None
+        try:
+            if os.fstat(existing).st_size != variant.size:
+                return None
+            hashes = hash_file(existing, variant.size)
+        finally:
+            os.close(existing)
+        if _wrong_content(hashes, variant):
+            return None
+        placed = Placed(path=str(Path(self._order.target_dir) / name), how="adopted")
+        part = self._part(track.want.position)
+        self._record(track, variant, placed, hashes)
+        self._shelves.parts.discard(part, allowed_root=self._root)
+        return Published(position=track.want.position, path=placed.path, how="adopted")
+
+    def _record(self, track: TrackOrder, variant: Variant, placed: Placed, hashes: FileHashes) -> None:
+        """Index the file and record that the track is completed, once, together with its event."""
+        now = self._shelves.clock.wall()
+        self._shelves.index.add(_holding(track, variant, placed, hashes, now))
+        self._shelves.flush_traces()
+        artifact = Artifact(
+            job_id=self._order.job_id,
+            generation=self._order.generation,
+            position=track.want.position,
+            path=placed.path,
+            size=variant.size,
+            root=Root(hashes.root),
+            sha256=Sha256(hashes.sha256),
+            recording=track.want.recording,
+            variant_id=variant.id,
+            completed_at=now,
+        )
+        note = Note(
+            type=EventType.TRACK_COMPLETE,
+            action=_HOW[placed.how],
+            position=track.want.position,
+            variant_id=variant.id,
+            facts={"path": placed.path, "sha256": hashes.sha256, "bytes": variant.size},
+        )
+        self._shelves.jobs.record_artifact(artifact, row_of(self._stamp(note)))
+
+
+def _holding(track: TrackOrder, variant: Variant, placed: Placed, hashes: FileHashes, now: float) -> Holding:
+    """The index entry of a published file: what the file itself shows of its audio, never what a peer said of it."""
+    path = Path(placed.path)
+    found = path.stat(follow_symlinks=False)
+    try:
+        facts = audio.probe(path)
+    except audio.NotAudioError:
+        facts = None
+    return Holding(
+        root=Root(hashes.root),
+        size=variant.size,
+        recording=track.want.recording,
+        path=placed.path,
+        codec=facts.codec if facts else "",
+        container=facts.container if facts else "",
+        lossless=facts.lossless if facts else False,
+        bitrate_bps=facts.bitrate_bps if facts else 0,
+        duration_ms=facts.duration_ms if facts else 0,
+        sha256=Sha256(hashes.sha256),
+        device=found.st_dev,
+        inode=found.st_ino,
+        mtime_ns=found.st_mtime_ns,
+        chunk_hashes=b"".join(hashes.chunk_hashes),
+        added_at=now,
+    )
+
+
+def _name(track: TrackOrder, variant: Variant) -> str:
+    """The track's path below the target folder."""
+    if track.extension is not None:
+        return track.stem
+    return f"{track.stem}.{_extension(track, variant)}"
+
+
+def _extension(track: TrackOrder, variant: Variant) -> str:
+    """The container by its usual extension; a peer says it, so only plain letters and digits are taken."""
+    said = track.stem.rpartition(".")[2] if track.extension is not None else variant.container or variant.codec
+    return said.lower() if re.fullmatch(r"[A-Za-z0-9]{1,5}", said) else "bin"
+
+
+def _wrong_content(hashes: FileHashes, variant: Variant) -> str:
+    """Why a file is not the variant; empty = it is."""
+    if variant.root and hashes.root != variant.root:
+        return f"the file's root is {hashes.root}, expected {variant.root}"
+    if variant.sha256 and hashes.sha256 != variant.sha256:
+        return f"the file's SHA-256 is {hashes.sha256}, expected {variant.sha256}"
+    return ""
+
+
+def _holds(existing: int, size: int, root: Root) -> bool:
+    """Whether the file behind `existing` has exactly the bytes that `root` names."""
+    return os.fstat(existing).st_size == size and hash_file(existing, size).root == root

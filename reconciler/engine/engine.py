@@ -1,0 +1,158 @@
+"""The engine as the reconcile loop sees it: start, stop, how far.
+
+Owns: which jobs run, and the way of a lane's event to its job. Never: decides how a job is fetched (engine.job).
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from loguru import logger
+
+from reconciler.clock import Clock
+from reconciler.engine.disk import JobDisk, Shelves
+from reconciler.engine.job import JobMachine
+from reconciler.engine.lanes import LaneEvent, Lanes
+from reconciler.engine.order import JobOrder, JobProgress
+from reconciler.engine.runner import EventStamp, JobRunner, Surroundings
+from reconciler.ids import JobId
+from reconciler.manifests.model import Constraints
+from reconciler.sources.base import Etiquette, Source
+from reconciler.traces.reporter import Reporter
+
+# Jobs running at once. The reconcile loop starts fewer; this is the bound that holds whoever asks.
+JOBS_MAX = 64
+
+
+class Engine:
+    """Fetches jobs. `serve` must run for as long as it is used."""
+
+    def __init__(
+        self,
+        *,
+        sources: tuple[Source, ...],
+        shelves: Shelves,
+        reporter: Reporter,
+        clock: Clock,
+        entropy: Callable[[int], bytes],
+        stall_timeout_s: float,
+        on_change: Callable[[JobId], None],
+    ) -> None:
+        self._sources: Mapping[str, Source] = {source.name: source for source in sources}
+        self._shelves = shelves
+        self._reporter = reporter
+        self._clock = clock
+        self._entropy = entropy
+        self._stall_timeout_s = stall_timeout_s
+        self._on_change = on_change
+        self._running: dict[JobId, tuple[JobRunner, asyncio.Task[None]]] = {}
+        self._ended: dict[JobId, JobProgress] = {}
+        self._lanes: Lanes | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+        self._open = asyncio.Event()
+
+    async def serve(self) -> None:
+        """Run until cancelled; jobs are then stopped and what is on disk is kept."""
+        loop = asyncio.get_running_loop()
+
+        def post(event: LaneEvent) -> None:
+            with contextlib.suppress(RuntimeError):  # a lane that ends after the loop has nobody left to tell
+                loop.call_soon_threadsafe(self._route, event)
+
+        self._lanes = Lanes(post=post, clock=self._clock, stall_timeout_s=self._stall_timeout_s)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                self._open.set()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    self._open.clear()
+                    for job_id in list(self._running):
+                        await self.stop(job_id)
+        finally:
+            self._tasks = None
+            await asyncio.to_thread(self._lanes.close)
+
+    async def start(self, order: JobOrder) -> None:
+        """Begin to fetch `order`; the same generation running already is left alone, another one is stopped first."""
+        await self._open.wait()
+        running = self._running.get(order.job_id)
+        if running is not None:
+            if running[0].progress().generation == order.generation:
+                return
+            await self.stop(order.job_id)
+        if len(self._running) >= JOBS_MAX:
+            raise RuntimeError(f"{JOBS_MAX} jobs are running; the caller starts fewer")
+        assert self._tasks is not None
+        assert self._lanes is not None
+        self._ended.pop(order.job_id, None)
+        runner = self._make_runner(order, self._lanes)
+        task = self._tasks.create_task(self._run(order, runner), name=f"job {order.job_id}")
+        self._running[order.job_id] = runner, task
+
+    async def stop(self, job_id: JobId) -> None:
+        """Stop a job and wait until it has let go of its files; nothing happens where it does not run."""
+        running = self._running.get(job_id)
+        if running is not None:
+            running[0].stop()
+            await asyncio.wait({running[1]})
+
+    def progress(self, job_id: JobId) -> JobProgress | None:
+        """How far a job is, or how it ended; None where the engine knows nothing of it."""
+        running = self._running.get(job_id)
+        return running[0].progress() if running is not None else self._ended.get(job_id)
+
+    def forget(self, job_id: JobId) -> None:
+        """Drop the memory of a job that has ended."""
+        self._ended.pop(job_id, None)
+
+    def running(self) -> tuple[JobProgress, ...]:
+        """How far every job is that runs now."""
+        return tuple(runner.progress() for runner, _ in self._running.values())
+
+    def _make_runner(self, order: JobOrder, lanes: Lanes) -> JobRunner:
+        stamp = EventStamp(order.job_id, clock=self._clock, entropy=self._entropy)
+        machine = JobMachine(
+            order, etiquettes=self._etiquettes(order.constraints), stall_timeout_s=self._stall_timeout_s
+        )
+        return JobRunner(
+            machine,
+            disk=JobDisk(order, self._shelves, stamp=stamp),
+            surroundings=Surroundings(
+                sources=self._sources, lanes=lanes, reporter=self._reporter, clock=self._clock, entropy=self._entropy
+            ),
+            stamp=stamp,
+            changed=lambda: self._on_change(order.job_id),
+        )
+
+    def _etiquettes(self, constraints: Constraints) -> dict[str, Etiquette]:
+        """The sources that a job may use, and what their peers bear."""
+        barred = {
+            name
+            for name, used in (("overlay", constraints.use_overlay), ("soulseek", constraints.use_soulseek))
+            if not used
+        }
+        return {name: source.etiquette for name, source in self._sources.items() if name not in barred}
+
+    async def _run(self, order: JobOrder, runner: JobRunner) -> None:
+        """One job to its end; a mistake of ours in one job must not end the others."""
+        error = ""
+        try:
+            await runner.run()
+        except Exception as mistake:  # noqa: BLE001 - one of the outermost loops
+            logger.opt(exception=mistake).error("job ended by a program error", job=order.job_id)
+            error = f"program error: {mistake}"
+        finally:
+            ended = runner.progress()
+            if error:
+                ended = replace(ended, outcome="failed", retriable=True, error=error)
+            self._ended[order.job_id] = ended
+            self._running.pop(order.job_id, None)
+        self._on_change(order.job_id)
+
+    def _route(self, event: LaneEvent) -> None:
+        running = self._running.get(event.tag.job_id)
+        if running is not None:
+            running[0].deliver(event.event)

@@ -1,0 +1,278 @@
+"""What can happen to a job, and what it asks to be done.
+
+Owns: the two vocabularies of the job machine (engine.job): events in, commands out. Never: acts on either.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal, NewType
+
+from reconciler.ids import ChunkIndex, Root, Sha256, TrackPosition
+from reconciler.sources.base import Found, Offer, PeerKey, Variant, Want
+from reconciler.traces.model import EventType
+
+TransferId = NewType("TransferId", int)
+"""One request to one peer for neighbouring chunks; unique within a job."""
+
+FailureCode = Literal[
+    "unreachable",  # no connection
+    "wrong identity",  # another key than the pinned one answered
+    "refused",  # an HTTP status that says no
+    "busy",  # 429 or 503: later
+    "no ranges",  # 200 to a Range request
+    "bad answer",  # a head that breaks the rules
+    "cut short",  # the connection ended inside the body
+    "closed",  # the connection ended between answers: nobody's fault
+    "stalled",  # no byte for the stall timeout
+    "timed out",  # slower than the least rate allows
+    "cancelled",  # by us
+    "disk",  # our own disk refused the bytes
+]
+
+
+# ---- what can happen ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeersFound:
+    """A source found offers, or peers that gave trouble."""
+
+    found: tuple[Found, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchEnded:
+    """A source will find no more."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkListArrived:
+    """A peer gave a chunk list; nothing about it has been checked."""
+
+    position: TrackPosition
+    peer: PeerKey
+    variant_id: str
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkListRefused:
+    """A peer gave no usable chunk list."""
+
+    position: TrackPosition
+    peer: PeerKey
+    variant_id: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartOpened:
+    """The part file is ready; `kept` are the chunks on disk that still match their journal."""
+
+    position: TrackPosition
+    kept: tuple[tuple[ChunkIndex, bytes], ...]
+    """Chunk and its BEP 52 hash, re-computed from the disk just now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskRefused:
+    """Opening, writing, verifying or publishing failed on our side; the bytes are not at fault."""
+
+    position: TrackPosition
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerConnected:
+    """A lane has a connection to the peer, and met the right key where one is pinned."""
+
+    transfer: TransferId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkArrived:
+    """All bytes of one chunk came; written to the part unless `matches` is False."""
+
+    transfer: TransferId
+    chunk: ChunkIndex
+    digest: bytes
+    """The chunk's BEP 52 hash as computed from what came."""
+    matches: bool | None
+    """Whether the digest is the expected one; None where none was known."""
+    bytes_received: int
+    duration_s: float
+    """Since the chunk before it on this connection, or since the request was sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferEnded:
+    """Everything that the request asked for came."""
+
+    transfer: TransferId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferFailed:
+    """The request ended before all of it came."""
+
+    transfer: TransferId
+    code: FailureCode
+    message: str
+    retry_after_s: float | None = None
+    """What the peer asked for with Retry-After."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeVerified:
+    """The whole part was read again and is what it should be, bytes and audio."""
+
+    position: TrackPosition
+    sha256: Sha256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeRefused:
+    """The whole part was read again and is not right."""
+
+    position: TrackPosition
+    fault: Literal["content", "audio"]
+    """`content`: not the bytes that root or SHA-256 name. `audio`: those bytes, but not the recording they claim to
+    be.
+    """
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """The file has its name, and the fact is on record."""
+
+    position: TrackPosition
+    path: str
+    how: Literal["published", "adopted", "renamed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopAsked:
+    """Let go of everything; keep what is on disk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimePassed:
+    """A deadline that the machine named has come."""
+
+
+Event = (
+    PeersFound
+    | SearchEnded
+    | ChunkListArrived
+    | ChunkListRefused
+    | PartOpened
+    | DiskRefused
+    | PeerConnected
+    | ChunkArrived
+    | TransferEnded
+    | TransferFailed
+    | WholeVerified
+    | WholeRefused
+    | Published
+    | StopAsked
+    | TimePassed
+)
+
+
+# ---- what to do -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """Ask the sources for these; each answers PeersFound any number of times and SearchEnded once."""
+
+    sources: tuple[str, ...]
+    wants: tuple[Want, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchChunkList:
+    """Ask the peer of `offer` for the variant's chunk list; answered by ChunkListArrived or ChunkListRefused."""
+
+    offer: Offer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenPart:
+    """Make or resume the part file; answered by PartOpened, by Published where the very file is there already, or
+    DiskRefused.
+    """
+
+    position: TrackPosition
+    variant: Variant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscardPart:
+    """Throw the part away: its bytes are wrong. With `quarantine`, keep it aside with the reason."""
+
+    position: TrackPosition
+    quarantine: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """Read chunks `first`..`last` of the offer's variant into the part of its track."""
+
+    transfer: TransferId
+    offer: Offer
+    first: ChunkIndex
+    last: ChunkIndex
+    expected: tuple[bytes, ...] | None
+    """The hash of each chunk from `first` on; None = unknown, the bytes stay provisional."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRead:
+    """End a transfer; it answers TransferFailed `cancelled`, unless it ended by itself just before."""
+
+    transfer: TransferId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyWhole:
+    """Read the whole part again; answered by WholeVerified, WholeRefused or DiskRefused."""
+
+    position: TrackPosition
+    variant: Variant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publish:
+    """Give the part its name, then record the fact; answered by Published or DiskRefused."""
+
+    position: TrackPosition
+    variant: Variant
+    root: Root
+    """The root of the bytes, computed from their chunk hashes where the variant states none."""
+    chunk_hashes: tuple[bytes, ...]
+    sha256: Sha256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Tell the trace."""
+
+    type: EventType
+    action: str
+    position: TrackPosition | None = None
+    variant_id: str = ""
+    peer: str = ""
+    source: str = ""
+    bytes_transferred: int = 0
+    duration_s: float = 0.0
+    is_error: bool = False
+    error_code: str = ""
+    error_message: str = ""
+    facts: dict[str, str | int | float | bool] = field(default_factory=dict)
+
+
+Command = Search | FetchChunkList | OpenPart | DiscardPart | Read | CancelRead | VerifyWhole | Publish | Note

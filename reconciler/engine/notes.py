@@ -1,0 +1,107 @@
+"""How the job machine words what it tells the trace.
+
+Owns: the notes about peers, chunks and transfers. Never: decides whether one is made.
+"""
+
+from collections.abc import Mapping
+
+from reconciler.engine.events import ChunkArrived, FailureCode, Note
+from reconciler.engine.peers import Peer
+from reconciler.engine.transfers import Transfer
+from reconciler.sources.base import PeerTrouble
+from reconciler.traces.model import EventType
+
+TIMED_OUT: frozenset[FailureCode] = frozenset({"stalled", "timed out"})
+
+
+def peer_note(peer: Peer, kind: EventType, action: str, *, code: str = "", message: str = "") -> Note:
+    """Something happened to a peer as a whole; with `code` it is a failure."""
+    return Note(
+        type=kind,
+        action=action,
+        peer=peer.name,
+        source=peer.source,
+        is_error=bool(code),
+        error_code=code,
+        error_message=message,
+    )
+
+
+def trouble_note(trouble: PeerTrouble) -> Note:
+    """A peer that was asked while searching gave no usable answer."""
+    lied = trouble.code == "lied"
+    return Note(
+        type=EventType.ERROR if lied else EventType.PEER_DISCONNECTED,
+        action="lied" if lied else "failed",
+        peer=trouble.peer.partition(":")[2],
+        source=trouble.source,
+        is_error=True,
+        error_code=trouble.code,
+        error_message=trouble.message,
+    )
+
+
+def chunk_note(peer: Peer, transfer: Transfer, event: ChunkArrived, action: str) -> Note:
+    """A chunk came: right, wrong, or after another peer had brought it (`duplicate`)."""
+    wrong = event.matches is False
+    code, message = "", ""
+    if wrong:
+        code, message = "bad hash", f"chunk {event.chunk} does not match its hash"
+    elif action == "duplicate":
+        code, message = "duplicate", f"chunk {event.chunk} had come from another peer"
+    return Note(
+        type=EventType.CHUNK_FAILED if wrong else EventType.CHUNK_RECEIVED,
+        action=action,
+        position=transfer.position,
+        variant_id=transfer.offer.variant.id,
+        peer=peer.name,
+        source=peer.source,
+        bytes_transferred=event.bytes_received,
+        duration_s=event.duration_s,
+        is_error=bool(code),
+        error_code=code,
+        error_message=message,
+        facts={"chunk": event.chunk},
+    )
+
+
+def request_note(peer: Peer, transfer: Transfer) -> Note:
+    """A request was sent."""
+    return _transfer_note(
+        peer,
+        transfer,
+        EventType.CHUNK_REQUESTED,
+        "requested",
+        {"first": transfer.first, "last": transfer.last, "bytes": transfer.bytes_owed},
+    )
+
+
+def failure_note(peer: Peer, transfer: Transfer, code: FailureCode, message: str) -> Note:
+    """A request ended before all of it came."""
+    kind = EventType.CHUNK_TIMED_OUT if code in TIMED_OUT else EventType.CHUNK_FAILED
+    facts = {"first": transfer.first, "last": transfer.last, "chunks_owed": len(transfer.owed)}
+    return _transfer_note(peer, transfer, kind, code, facts, code=code, message=message)
+
+
+def _transfer_note(
+    peer: Peer,
+    transfer: Transfer,
+    kind: EventType,
+    action: str,
+    facts: Mapping[str, int],
+    *,
+    code: str = "",
+    message: str = "",
+) -> Note:
+    return Note(
+        type=kind,
+        action=action,
+        position=transfer.position,
+        variant_id=transfer.offer.variant.id,
+        peer=peer.name,
+        source=peer.source,
+        is_error=bool(code),
+        error_code=code,
+        error_message=message,
+        facts=dict(facts),
+    )

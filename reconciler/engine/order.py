@@ -1,0 +1,99 @@
+"""What the engine is asked to fetch, and what it says of its progress.
+
+Owns: the values between the reconcile loop and the engine. Never: decides or moves anything.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from reconciler.ids import JobId, TrackPosition
+from reconciler.manifests.model import Constraints
+from reconciler.sources.base import Want
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackOrder:
+    """One file to fetch and where it goes."""
+
+    want: Want
+    title: str
+    """For people: progress and messages."""
+    stem: str
+    """Where it is published: a safe path relative to `JobOrder.target_dir`, `/` between parts, without extension if
+    `extension` is None, else whole."""
+    extension: str | None = None
+    """None = the extension follows from the chosen variant's container (`.flac`)."""
+    duration_ms: int | None = None
+    """What MusicBrainz says; compared with the file's own within `Constraints.duration_tolerance_ms`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOrder:
+    """A job as the engine runs it: one generation of one manifest."""
+
+    job_id: JobId
+    generation: int
+    target_dir: str
+    """Absolute path below `allowed_root`; made when the first file is published."""
+    allowed_root: str
+    """Absolute path of the library root that `target_dir` lies below; exists."""
+    constraints: Constraints
+    tracks: tuple[TrackOrder, ...]
+
+
+TrackPhase = Literal["pending", "searching", "fetching", "verifying", "completed", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackProgress:
+    """How far one track is."""
+
+    position: TrackPosition
+    title: str
+    phase: TrackPhase
+    bytes_done: int = 0
+    """Verified (or, without chunk hashes, received) bytes on disk."""
+    bytes_total: int = 0
+    """0 until a variant is chosen."""
+    error: str = ""
+    """Why it failed, for a person; empty otherwise."""
+    path: str = ""
+    """Absolute path of the published file once completed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerProgress:
+    """What one peer has given to one job."""
+
+    name: str
+    source: str
+    bytes_received: int
+    """Accepted bytes."""
+    throughput_bytes_per_s: float
+    chunks_refused: int
+    """Chunks that did not match their hash."""
+    banned: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobProgress:
+    """How far a job is; `outcome` is None while it runs."""
+
+    job_id: JobId
+    generation: int
+    outcome: Literal["completed", "failed", "stopped"] | None
+    retriable: bool
+    """With `failed`: whether trying again later may help."""
+    error: str
+    tracks: tuple[TrackProgress, ...]
+    peers: tuple[PeerProgress, ...]
+
+    @property
+    def bytes_done(self) -> int:
+        """Bytes of all tracks on disk."""
+        return sum(track.bytes_done for track in self.tracks)
+
+    @property
+    def bytes_total(self) -> int:
+        """Bytes of all tracks whose size is known."""
+        return sum(track.bytes_total for track in self.tracks)

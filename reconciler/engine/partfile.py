@@ -1,0 +1,239 @@
+"""A file that is not whole yet, and the journal of what of it is already right.
+
+Owns: making, resuming, writing and dropping part files. Never: names a finished file (library.publish) or judges a
+peer.
+
+`<job>.<position>.part` holds the bytes at their final offsets, `<job>.<position>.journal` a header line that names the
+variant and one line for each chunk that was written: `index sha256`. The journal is a hint: a chunk counts on resume
+only when its bytes on disk still hash to what the journal says, so a journal that reached the disk before its data (or
+the other way about) costs a chunk at most. A torn last line is ignored.
+"""
+
+import contextlib
+import errno
+import os
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.errors import DiskError
+from reconciler.ids import ChunkIndex, JobId, TrackPosition
+from reconciler.overlay.merkle import chunk_count, chunk_hash, chunk_size
+
+JOURNAL_VERSION = 1
+# A journal line is at most 7 digits (4 GiB in 256 KiB chunks are 16,384), a space, 64 hex digits and a line feed.
+_LINE = re.compile(rb"(\d{1,7}) ([0-9a-f]{64})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartName:
+    """Which part: one track of one job."""
+
+    job_id: JobId
+    position: TrackPosition
+
+    @property
+    def stem(self) -> str:
+        """The file name without its extension."""
+        return f"{self.job_id}.{self.position}"
+
+
+class PartWriter:
+    """A part open for writing, used by several lanes at once; closing waits for those that are writing."""
+
+    def __init__(self, path: str, *, chunk_bytes: int) -> None:
+        self._chunk_bytes = chunk_bytes
+        self._file = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            journal = str(Path(path).with_suffix(".journal"))
+            self._journal = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            os.close(self._file)
+            raise
+        self._idle = threading.Condition()
+        self._writing = 0
+        self._closed = False
+
+    def write_chunk(self, chunk: ChunkIndex, view: memoryview, digest: bytes) -> bool:
+        """Write one chunk, then its journal line; False, and nothing written, once the part is closed. Raises
+        OSError.
+        """
+        with self._idle:
+            if self._closed:
+                return False
+            self._writing += 1
+        try:
+            offset, done = chunk * self._chunk_bytes, 0
+            while done < len(view):
+                done += os.pwrite(self._file, view[done:], offset + done)
+            os.write(self._journal, b"%d %s\n" % (chunk, digest.hex().encode()))
+        finally:
+            with self._idle:
+                self._writing -= 1
+                self._idle.notify_all()
+        return True
+
+    def close(self) -> None:
+        """Refuse further chunks, wait for the ones being written, give the descriptors back."""
+        with self._idle:
+            self._closed = True
+            self._idle.wait_for(lambda: not self._writing)
+        os.close(self._file)
+        os.close(self._journal)
+
+
+class PartStore:
+    """The part files of this daemon. Every method blocks on the disk; DiskError says what it refused."""
+
+    def __init__(self, *, parts: Path, quarantine: Path) -> None:
+        self._parts = parts
+        self._quarantine = quarantine
+
+    def folder_for(self, allowed_root: Path) -> Path:
+        """Where parts of files below `allowed_root` lie: with the daemon's state if that is the same file system, else
+        beside them.
+
+        Publishing is then one rename, and a part counts against the disk that it will end up on.
+        """
+        with _disk("look at", allowed_root):
+            self._parts.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self._parts.stat().st_dev == allowed_root.stat().st_dev:
+                return self._parts
+            beside = allowed_root / ".reconciler-parts"
+            beside.mkdir(mode=0o700, exist_ok=True)
+            return beside
+
+    def path_of(self, name: PartName, allowed_root: Path) -> Path:
+        """Where the part called `name` lies."""
+        return self.folder_for(allowed_root) / f"{name.stem}.part"
+
+    def open(
+        self, name: PartName, *, allowed_root: Path, variant_id: str, size: int
+    ) -> tuple[Path, tuple[tuple[ChunkIndex, bytes], ...]]:
+        """Resume the part if it is of this very variant, else make it anew.
+
+        Returns its path and the chunks that are on disk and match their journal line, each with its hash.
+        """
+        path = self.path_of(name, allowed_root)
+        header = _header(variant_id, size)
+        with _disk("open", path):
+            kept = self._resume(path, header, size)
+            if kept is None:
+                self._make(path, size)
+                kept = ()
+            _write_journal(path.with_suffix(".journal"), header, kept)
+        return path, kept
+
+    def discard(self, name: PartName, *, allowed_root: Path) -> None:
+        """Remove a part and its journal; nothing happens where there is none."""
+        path = self.path_of(name, allowed_root)
+        with _disk("remove", path):
+            path.with_suffix(".journal").unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+
+    def forget_journal(self, name: PartName, *, allowed_root: Path) -> None:
+        """Remove the journal of a part that has its name by now."""
+        with _disk("remove", self._parts):
+            self.path_of(name, allowed_root).with_suffix(".journal").unlink(missing_ok=True)
+
+    def set_aside(self, name: PartName, *, allowed_root: Path, reason: str) -> Path:
+        """Move a part into quarantine with a note that says why."""
+        path = self.path_of(name, allowed_root)
+        with _disk("move to quarantine", path):
+            self._quarantine.mkdir(mode=0o700, parents=True, exist_ok=True)
+            kept = self._quarantine / path.name
+            kept.with_suffix(".why.txt").write_text(reason + "\n", encoding="utf-8", errors="backslashreplace")
+            try:
+                path.rename(kept)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                path.unlink(
+                    missing_ok=True
+                )  # on another file system: the reason is kept, the wrong bytes are not worth a copy
+            path.with_suffix(".journal").unlink(missing_ok=True)
+        return kept
+
+    @staticmethod
+    def _make(path: Path, size: int) -> None:
+        path.unlink(missing_ok=True)
+        part = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
+            _allocate(part, size)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(part)
+
+    @staticmethod
+    def _resume(path: Path, header: bytes, size: int) -> tuple[tuple[ChunkIndex, bytes], ...] | None:
+        """The chunks that can be kept; None where there is no part of this variant."""
+        try:
+            journal = path.with_suffix(".journal").read_bytes()
+            part = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            if not journal.startswith(header) or os.fstat(part).st_size != size:
+                return None
+            return tuple(_matching(part, _journaled(journal[len(header) :], size), size))
+        finally:
+            os.close(part)
+
+
+def _allocate(part: int, size: int) -> None:
+    """Reserve the space now, so that a full disk is met before the first byte is fetched."""
+    try:
+        os.posix_fallocate(part, 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+            raise
+        os.ftruncate(part, size)  # a file system without reservation: ENOSPC may then come later
+
+
+def _header(variant_id: str, size: int) -> bytes:
+    return f"reconciler part {JOURNAL_VERSION} {variant_id} {size}\n".encode("ascii")
+
+
+def _journaled(lines: bytes, size: int) -> dict[ChunkIndex, bytes]:
+    """What the journal says; the newest line of a chunk counts, a line that is not whole does not."""
+    said: dict[ChunkIndex, bytes] = {}
+    for line in lines.split(b"\n")[:-1]:
+        match = _LINE.fullmatch(line)
+        if match is not None and int(match[1]) < chunk_count(size):
+            said[ChunkIndex(int(match[1]))] = bytes.fromhex(match[2].decode("ascii"))
+    return said
+
+
+def _matching(part: int, said: dict[ChunkIndex, bytes], size: int) -> Iterator[tuple[ChunkIndex, bytes]]:
+    """Those chunks whose bytes on disk hash to what the journal says."""
+    chunk_bytes = chunk_size(size)
+    for chunk, digest in sorted(said.items()):
+        data = os.pread(part, chunk_bytes, chunk * chunk_bytes)
+        if chunk_hash(memoryview(data), file_size=size) == digest:
+            yield chunk, digest
+
+
+def _write_journal(path: Path, header: bytes, kept: tuple[tuple[ChunkIndex, bytes], ...]) -> None:
+    """Start the journal again with what is known to be right."""
+    fresh = path.with_suffix(".journal.new")
+    lines = b"".join(b"%d %s\n" % (chunk, digest.hex().encode()) for chunk, digest in kept)
+    fresh.write_bytes(header + lines)
+    fresh.replace(path)
+
+
+@contextlib.contextmanager
+def _disk(doing: str, path: Path) -> Iterator[None]:
+    """Turn what the disk refuses into an error that says so and what to do."""
+    try:
+        yield
+    except OSError as error:
+        hint = (
+            "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "check the disk and its permissions"
+        )
+        raise DiskError(
+            f"could not {doing} {path}: {error.strerror or error}", hint=f"{hint}; the job is tried again"
+        ) from error

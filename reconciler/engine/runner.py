@@ -1,0 +1,269 @@
+"""Drives one job machine: hands its commands to sources, lanes and disk, and their answers back to it.
+
+Owns: the tasks and timers of one running job. Never: decides anything (engine.job), touches bytes (engine.lanes,
+engine.disk).
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+from reconciler.clock import Clock
+from reconciler.engine.disk import JobDisk
+from reconciler.engine.events import (
+    CancelRead,
+    ChunkListArrived,
+    ChunkListRefused,
+    Command,
+    DiscardPart,
+    DiskRefused,
+    Event,
+    FetchChunkList,
+    Note,
+    OpenPart,
+    PartOpened,
+    PeersFound,
+    Publish,
+    Read,
+    Search,
+    SearchEnded,
+    StopAsked,
+    TimePassed,
+    TransferFailed,
+    TransferId,
+    VerifyWhole,
+)
+from reconciler.engine.job import JobMachine
+from reconciler.engine.lanes import Lanes, PartId, ReadRange, Tag
+from reconciler.engine.order import JobProgress
+from reconciler.errors import PeerError
+from reconciler.ids import JobId, TrackPosition, make_ulid
+from reconciler.sources.base import Source, Want
+from reconciler.traces.model import SwarmEvent
+from reconciler.traces.reporter import Reporter
+
+# Events waiting for one job. Lanes answer what was asked: 200 peers with 4 requests of 64 chunks each are 51,200 at the
+# very most, and a job that is so far behind has stopped working; it ends with an error instead of eating memory.
+INBOX_MAX = 65_536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What every running job shares."""
+
+    sources: Mapping[str, Source]
+    lanes: Lanes
+    reporter: Reporter
+    clock: Clock
+    entropy: Callable[[int], bytes]
+    """Random bytes of the asked length."""
+
+
+class EventStamp:
+    """Turns notes of one job into events with an id and a time."""
+
+    def __init__(self, job_id: JobId, *, clock: Clock, entropy: Callable[[int], bytes]) -> None:
+        self._job_id = job_id
+        self._clock = clock
+        self._entropy = entropy
+
+    def __call__(self, note: Note) -> SwarmEvent:
+        """Stamp `note` with the present moment."""
+        now_ms = int(self._clock.wall() * 1000)
+        return SwarmEvent(
+            event_id=make_ulid(unix_ms=now_ms, entropy=self._entropy(10)),
+            timestamp_ms=now_ms,
+            type=note.type,
+            job_id=self._job_id,
+            action=note.action,
+            track_id="" if note.position is None else str(note.position),
+            variant_id=note.variant_id,
+            peer_id=note.peer,
+            source=note.source,
+            bytes_transferred=note.bytes_transferred,
+            duration_ms=note.duration_s * 1000,
+            is_error=note.is_error,
+            error_code=note.error_code,
+            error_message=note.error_message,
+            metadata=dict(note.facts),
+        )
+
+
+class JobRunner:
+    """One running job. `changed` is called whenever the job's or a track's phase is another than before."""
+
+    def __init__(
+        self,
+        machine: JobMachine,
+        *,
+        disk: JobDisk,
+        surroundings: Surroundings,
+        stamp: EventStamp,
+        changed: Callable[[], None],
+    ) -> None:
+        self._machine = machine
+        self._disk = disk
+        self._around = surroundings
+        self._stamp = stamp
+        self._changed = changed
+        self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX_MAX)
+        self._parts: dict[TrackPosition, PartId] = {}
+        self._disk_turn = {track.want.position: asyncio.Lock() for track in machine.order.tracks}
+        self._seen: tuple[object, ...] = ()
+
+    def deliver(self, event: Event) -> None:
+        """Hand over what happened; called on the loop's thread."""
+        self._inbox.put_nowait(event)
+
+    def stop(self) -> None:
+        """Ask the job to let go; `run` ends soon after."""
+        self.deliver(StopAsked())
+
+    def progress(self) -> JobProgress:
+        """How far the job is."""
+        return self._machine.progress()
+
+    async def run(self) -> None:
+        """Fetch the job until it ends one way or another."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                asking: set[asyncio.Task[None]] = set()
+                while True:
+                    for command in self._machine.commands():
+                        self._perform(command, tasks, asking)
+                    self._tell()
+                    if self._machine.outcome is not None:
+                        break
+                    await self._step()
+                for task in asking:
+                    task.cancel()
+        finally:
+            await asyncio.to_thread(self._detach_all)
+
+    async def _step(self) -> None:
+        """Wait for something to happen or for the machine's deadline, and feed all that is there."""
+        deadline = self._machine.next_deadline()
+        wait_s = None if deadline is None else max(0.0, deadline - self._around.clock.monotonic())
+        try:
+            event = await asyncio.wait_for(self._inbox.get(), wait_s)
+        except TimeoutError:
+            event = TimePassed()
+        self._machine.feed(event, now=self._around.clock.monotonic())
+        while not self._inbox.empty() and self._machine.outcome is None:
+            self._machine.feed(self._inbox.get_nowait(), now=self._around.clock.monotonic())
+
+    def _tell(self) -> None:
+        progress = self._machine.progress()
+        seen = (progress.outcome, *(track.phase for track in progress.tracks))
+        if seen != self._seen:
+            self._seen = seen
+            self._changed()
+
+    def _perform(self, command: Command, tasks: asyncio.TaskGroup, asking: set[asyncio.Task[None]]) -> None:
+        match command:
+            case Note():
+                self._around.reporter.report(self._stamp(command))
+            case Read():
+                self._read(command)
+            case CancelRead():
+                self._around.lanes.cancel(self._tag(command.transfer))
+            case Search():
+                for name in command.sources:
+                    self._ask(self._search(self._around.sources[name], command.wants), tasks, asking)
+            case FetchChunkList():
+                self._ask(self._fetch_list(command), tasks, asking)
+            case OpenPart() | VerifyWhole() | Publish() | DiscardPart():
+                tasks.create_task(self._on_disk(command))
+            case _:
+                assert_never(command)
+
+    @staticmethod
+    def _ask(question: Coroutine[Any, Any, None], tasks: asyncio.TaskGroup, asking: set[asyncio.Task[None]]) -> None:
+        task = tasks.create_task(question)
+        asking.add(task)
+        task.add_done_callback(asking.discard)
+
+    def _tag(self, transfer: TransferId) -> Tag:
+        return Tag(job_id=self._machine.order.job_id, transfer=transfer)
+
+    def _read(self, command: Read) -> None:
+        offer = command.offer
+        part = self._parts.get(offer.position)
+        if part is None:
+            self.deliver(TransferFailed(transfer=command.transfer, code="cancelled", message="the part was closed"))
+            return
+        self._around.lanes.read(
+            ReadRange(
+                tag=self._tag(command.transfer),
+                part=part,
+                request=self._around.sources[offer.source].request(offer),
+                size=offer.variant.size,
+                first=command.first,
+                last=command.last,
+                expected=command.expected,
+            )
+        )
+
+    async def _search(self, source: Source, wants: tuple[Want, ...]) -> None:
+        try:
+            async for found in source.search(wants):
+                self.deliver(PeersFound(found=(found,)))
+        finally:
+            self.deliver(SearchEnded(source=source.name))
+
+    async def _fetch_list(self, command: FetchChunkList) -> None:
+        offer = command.offer
+        try:
+            raw = await self._around.sources[offer.source].chunk_hashes(offer)
+        except PeerError as error:
+            refused = ChunkListRefused(
+                position=offer.position, peer=offer.peer, variant_id=offer.variant.id, message=error.message
+            )
+            self.deliver(refused)
+            return
+        self.deliver(ChunkListArrived(position=offer.position, peer=offer.peer, variant_id=offer.variant.id, raw=raw))
+
+    async def _on_disk(self, command: OpenPart | VerifyWhole | Publish | DiscardPart) -> None:
+        """One step on the disk; the steps of a track keep their order, those of different tracks do not wait for each
+        other.
+        """
+        async with self._disk_turn[command.position]:
+            answer = await asyncio.to_thread(self._disk_step, command)
+        if answer is not None:
+            self.deliver(answer)
+
+    def _disk_step(self, command: OpenPart | VerifyWhole | Publish | DiscardPart) -> Event | None:
+        """The blocking part of it, in a thread."""
+        self._detach(command.position)
+        match command:
+            case OpenPart():
+                answer = self._disk.open(command)
+                return self._attach(command, answer) if isinstance(answer, PartOpened) else answer
+            case VerifyWhole():
+                return self._disk.verify(command)
+            case Publish():
+                return self._disk.publish(command)
+            case DiscardPart():
+                return self._disk.discard(command.position, quarantine=command.quarantine, reason=command.reason)
+            case _:
+                assert_never(command)
+
+    def _attach(self, command: OpenPart, opened: PartOpened) -> Event:
+        """Let the lanes write to the part that was just opened."""
+        try:
+            self._parts[command.position] = self._around.lanes.attach(
+                self._disk.part_path(command.position), command.variant.size
+            )
+        except OSError as error:
+            return DiskRefused(position=command.position, message=f"could not open the part: {error}")
+        return opened
+
+    def _detach(self, position: TrackPosition) -> None:
+        part = self._parts.pop(position, None)
+        if part is not None:
+            self._around.lanes.detach(part)
+
+    def _detach_all(self) -> None:
+        for position in list(self._parts):
+            self._detach(position)

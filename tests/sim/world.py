@@ -1,0 +1,317 @@
+"""A swarm in virtual time: the job machine against peers that are numbers.
+
+Owns: the peers' behaviour, a disk that keeps chunk digests, and the order of events. Never: real bytes, sockets or
+waiting; the same seed gives the same run. After each event the machine's invariants are checked.
+"""
+
+import hashlib
+import heapq
+import itertools
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+
+from reconciler.engine.events import (
+    CancelRead,
+    ChunkArrived,
+    ChunkListArrived,
+    ChunkListRefused,
+    Command,
+    DiscardPart,
+    Event,
+    FetchChunkList,
+    Note,
+    OpenPart,
+    PartOpened,
+    PeerConnected,
+    PeersFound,
+    Publish,
+    Published,
+    Read,
+    Search,
+    SearchEnded,
+    TimePassed,
+    TransferEnded,
+    TransferFailed,
+    TransferId,
+    VerifyWhole,
+    WholeRefused,
+    WholeVerified,
+)
+from reconciler.engine.job import JobMachine
+from reconciler.engine.order import JobOrder, TrackOrder
+from reconciler.ids import ChunkIndex, JobId, Mbid, Root, Sha256, TrackPosition
+from reconciler.manifests.model import Constraints
+from reconciler.overlay.merkle import chunk_count, chunk_size, root_of
+from reconciler.sources.base import Endpoint, Etiquette, Offer, PeerKey, Variant, Want
+
+RECORDING = Mbid("e2f5e9b4-5852-4cd3-b1f9-29a7a4a234bc")
+JOB = JobId("01HRQ4GSX9K47J7M5FK7VW8B12")
+
+
+@dataclass(kw_only=True)
+class SimPeer:
+    """How one peer behaves."""
+
+    name: str
+    rate_bytes_per_s: float = 1e6
+    rtt_s: float = 0.02
+    lies: frozenset[int] = frozenset()
+    """Chunks that it sends wrong, in every file."""
+    lying_list: bool = False
+    no_list: bool = False
+    holds: frozenset[int] | None = None
+    stalls_after: int | None = None
+    """Chunks after which no more byte comes."""
+    resets_after: int | None = None
+    """Chunks after which each further request breaks once it has begun."""
+    comes_back_after_s: float | None = None
+    """With `resets_after`: when it serves again."""
+    chunks_sent: int = 0
+    free_at_s: float = 0.0
+    broke_at_s: float | None = None
+
+
+@dataclass(kw_only=True)
+class Result:
+    """What a run gave."""
+
+    outcome: str | None
+    seconds: float
+    notes: list[Note]
+    accepted_by: Counter[str]
+    fetched: Counter[tuple[TrackPosition, ChunkIndex]]
+    """How often each chunk came whole, from anybody."""
+    disk: dict[TrackPosition, dict[ChunkIndex, bytes]]
+    published: list[TrackPosition]
+
+
+def digest_of(position: int, chunk: int, *, wrong: bool = False) -> bytes:
+    """The hash of a chunk of the file at `position`; a wrong chunk has another."""
+    return hashlib.sha256(f"{position}:{chunk}:{wrong}".encode()).digest()
+
+
+def variant_of(position: int, size: int, *, rooted: bool = True) -> Variant:
+    """The one right variant of the file at `position`."""
+    hashes = [digest_of(position, chunk) for chunk in range(chunk_count(size))]
+    root = Root(root_of(hashes, file_size=size))
+    sha256 = Sha256(hashlib.sha256(root.encode()).hexdigest())
+    return Variant(
+        root=root if rooted else None, sha256=sha256, size=size, codec="FLAC", container="flac", lossless=True
+    )
+
+
+def order_of(sizes: list[int], *, rooted: bool = True, by_recording: bool = False, **constraints: object) -> JobOrder:
+    """A job that wants one file of each size."""
+    tracks = []
+    for position, size in enumerate(sizes, start=1):
+        variant = variant_of(position, size, rooted=rooted)
+        want = Want(position=TrackPosition(position), recording=RECORDING)
+        if not by_recording:
+            want = Want(position=TrackPosition(position), root=variant.root, sha256=variant.sha256, size=size)
+        tracks.append(TrackOrder(want=want, title=f"Track {position}", stem=f"{position:02}"))
+    return JobOrder(
+        job_id=JOB,
+        generation=1,
+        target_dir="/music/album",
+        allowed_root="/music",
+        constraints=Constraints(**constraints),  # type: ignore[arg-type]
+        tracks=tuple(tracks),
+    )
+
+
+@dataclass(kw_only=True)
+class World:
+    """One job, its peers, and a clock that jumps from event to event."""
+
+    order: JobOrder
+    sizes: list[int]
+    peers: list[SimPeer]
+    seed: int = 0
+    rooted: bool = True
+    in_flight_max: int = 2
+    stall_timeout_s: float = 15.0
+    kept: dict[TrackPosition, dict[ChunkIndex, bytes]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(self.seed)
+        self._now = 0.0
+        self._heap: list[tuple[float, int, TransferId | None, Event]] = []
+        self._ticket = itertools.count()
+        self._dead: set[TransferId] = set()
+        self._position_of: dict[TransferId, TrackPosition] = {}
+        self._by_name = {peer.name: peer for peer in self.peers}
+        etiquette = Etiquette(requests_in_flight_max=self.in_flight_max, any_order=True)
+        self.machine = JobMachine(self.order, etiquettes={"overlay": etiquette}, stall_timeout_s=self.stall_timeout_s)
+        self.result = Result(
+            outcome=None,
+            seconds=0.0,
+            notes=[],
+            accepted_by=Counter(),
+            fetched=Counter(),
+            disk={position: dict(chunks) for position, chunks in self.kept.items()},
+            published=[],
+        )
+
+    # ---- running ---------------------------------------------------------------------------------------------------
+
+    def run(self, *, until_s: float = 36_000.0, stop_at_s: float | None = None) -> Result:
+        """Run until the job ends, nothing happens any more, or virtual time is up."""
+        self._obey()
+        while self._heap or self.machine.next_deadline() is not None:
+            if self.machine.outcome is not None or self._now > until_s:
+                break
+            deadline = self.machine.next_deadline()
+            if self._heap and (deadline is None or self._heap[0][0] <= deadline):
+                at, _, transfer, event = heapq.heappop(self._heap)
+                if transfer is not None and transfer in self._dead:
+                    continue
+            else:
+                assert deadline is not None
+                at, event = deadline, TimePassed()
+            self._now = max(self._now, at)
+            if stop_at_s is not None and self._now >= stop_at_s:
+                break
+            self._feed(event)
+        self.result.outcome = self.machine.outcome
+        self.result.seconds = self._now
+        return self.result
+
+    def _feed(self, event: Event) -> None:
+        if isinstance(event, ChunkArrived):
+            position = self._position_of[event.transfer]
+            self.result.fetched[position, event.chunk] += 1
+            if event.matches is not False:  # a lane writes what is right or cannot be judged, and nothing else
+                self.result.disk[position][event.chunk] = event.digest
+        self.machine.feed(event, now=self._now)
+        self.machine.check_invariants()
+        self._obey()
+
+    def _obey(self) -> None:
+        for command in self.machine.commands():
+            self._do(command)
+
+    def _later(self, delay_s: float, event: Event, transfer: TransferId | None = None) -> None:
+        heapq.heappush(self._heap, (self._now + delay_s, next(self._ticket), transfer, event))
+
+    # ---- obeying ---------------------------------------------------------------------------------------------------
+
+    def _do(self, command: Command) -> None:  # noqa: C901
+        match command:
+            case Note():
+                self._take_note(command)
+            case Search():
+                for number, peer in enumerate(self.peers):
+                    self._later(0.01 * (number + 1), PeersFound(found=tuple(self._offers(peer))))
+                self._later(0.01 * (len(self.peers) + 1), SearchEnded(source="overlay"))
+            case FetchChunkList():
+                self._send_list(command)
+            case OpenPart():
+                kept = tuple(sorted(self.result.disk.setdefault(command.position, {}).items()))
+                self._later(0.001, PartOpened(position=command.position, kept=kept))
+            case DiscardPart():
+                self.result.disk[command.position] = {}
+            case Read():
+                self._serve(command)
+            case CancelRead():
+                self._dead.add(command.transfer)
+                ended = TransferFailed(transfer=command.transfer, code="cancelled", message="cancelled")
+                self._later(0.0, ended)
+            case VerifyWhole():
+                self._later(0.01, self._verify(command))
+            case Publish():
+                self.result.published.append(command.position)
+                self._later(
+                    0.01, Published(position=command.position, path=f"/music/{command.position}", how="published")
+                )
+
+    def _take_note(self, note: Note) -> None:
+        self.result.notes.append(note)
+        if note.action in ("verified", "received"):
+            self.result.accepted_by[note.peer] += note.bytes_transferred
+
+    def _offers(self, peer: SimPeer) -> list[Offer]:
+        return [
+            Offer(
+                position=TrackPosition(position),
+                peer=PeerKey(f"overlay:{peer.name}"),
+                source="overlay",
+                variant=variant_of(position, size, rooted=self.rooted),
+                endpoint=Endpoint(host="127.0.0.1", port=1, tls=False),
+                target="/",
+                holds=peer.holds,
+                complete=peer.holds is None,
+            )
+            for position, size in enumerate(self.sizes, start=1)
+        ]
+
+    def _send_list(self, command: FetchChunkList) -> None:
+        offer = command.offer
+        peer = self._by_name[offer.peer_name]
+        if peer.no_list:
+            event: Event = ChunkListRefused(
+                position=offer.position, peer=offer.peer, variant_id=offer.variant.id, message="has none"
+            )
+        else:
+            count = chunk_count(offer.variant.size)
+            raw = b"".join(digest_of(offer.position, chunk, wrong=peer.lying_list) for chunk in range(count))
+            event = ChunkListArrived(position=offer.position, peer=offer.peer, variant_id=offer.variant.id, raw=raw)
+        self._later(peer.rtt_s, event)
+
+    def _serve(self, read: Read) -> None:
+        """Send the chunks of one request after those that the peer owes already."""
+        peer = self._by_name[read.offer.peer_name]
+        size = read.offer.variant.size
+        at = max(self._now + peer.rtt_s, peer.free_at_s)
+        self._later(peer.rtt_s, PeerConnected(transfer=read.transfer), read.transfer)
+        for index in range(read.first, read.last + 1):
+            if peer.stalls_after is not None and peer.chunks_sent >= peer.stalls_after:
+                self._fail(read, at + self.stall_timeout_s, "stalled")
+                return
+            if self._is_broken(peer, at):
+                self._fail(read, at, "cut short")
+                return
+            length = min(chunk_size(size), size - index * chunk_size(size))
+            duration = length / (peer.rate_bytes_per_s * self._random.uniform(0.9, 1.1))
+            at += duration
+            peer.chunks_sent += 1
+            self._arrive(read, ChunkIndex(index), at, length, duration, wrong=index in peer.lies)
+        peer.free_at_s = at
+        heapq.heappush(self._heap, (at, next(self._ticket), read.transfer, TransferEnded(transfer=read.transfer)))
+
+    def _is_broken(self, peer: SimPeer, at: float) -> bool:
+        if peer.resets_after is None or peer.chunks_sent < peer.resets_after:
+            return False
+        if peer.broke_at_s is None:
+            peer.broke_at_s = at
+        if peer.comes_back_after_s is not None and at >= peer.broke_at_s + peer.comes_back_after_s:
+            peer.resets_after = None
+            return False
+        return True
+
+    def _fail(self, read: Read, at: float, code: str) -> None:
+        failure = TransferFailed(transfer=read.transfer, code=code, message=code)  # type: ignore[arg-type]
+        heapq.heappush(self._heap, (at, next(self._ticket), read.transfer, failure))
+
+    def _arrive(self, read: Read, chunk: ChunkIndex, at: float, length: int, duration_s: float, *, wrong: bool) -> None:
+        digest = digest_of(read.offer.position, chunk, wrong=wrong)
+        matches = None if read.expected is None else digest == read.expected[chunk - read.first]
+        event = ChunkArrived(
+            transfer=read.transfer,
+            chunk=chunk,
+            digest=digest,
+            matches=matches,
+            bytes_received=length,
+            duration_s=duration_s,
+        )
+        self._position_of[read.transfer] = read.offer.position
+        heapq.heappush(self._heap, (at, next(self._ticket), read.transfer, event))
+
+    def _verify(self, command: VerifyWhole) -> Event:
+        size = command.variant.size
+        right = [digest_of(command.position, chunk) for chunk in range(chunk_count(size))]
+        disk = self.result.disk[command.position]
+        here = [digest for chunk in range(chunk_count(size)) if (digest := disk.get(ChunkIndex(chunk))) is not None]
+        if here != right:
+            return WholeRefused(position=command.position, fault="content", message="other bytes")
+        return WholeVerified(position=command.position, sha256=command.variant.sha256 or Sha256("0" * 64))

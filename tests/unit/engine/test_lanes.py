@@ -1,0 +1,329 @@
+"""Lanes over real sockets: a small scripted server at the other end, one trick a test."""
+
+import queue
+import re
+import socket
+import threading
+
+import pytest
+
+from reconciler.clock import SystemClock
+from reconciler.engine.events import ChunkArrived, PeerConnected, TransferEnded, TransferFailed, TransferId
+from reconciler.engine.lanes import Lanes, ReadRange, Tag
+from reconciler.engine.partfile import PartName, PartStore
+from reconciler.ids import ChunkIndex, JobId, TrackPosition
+from reconciler.overlay.identity import Identity
+from reconciler.overlay.merkle import chunk_count, chunk_hash, chunk_size
+from reconciler.overlay.tls import server_context
+from reconciler.sources.base import ByteRequest, Endpoint
+
+SIZE = 1_500_000
+CHUNK = chunk_size(SIZE)
+COUNT = chunk_count(SIZE)
+DATA = (b"abcdefgh" * 40_000 + bytes(range(256)) * 6000)[:SIZE]
+HASHES = tuple(chunk_hash(memoryview(DATA)[n * CHUNK : (n + 1) * CHUNK], file_size=SIZE) for n in range(COUNT))
+JOB = JobId("01HRQ4GSX9K47J7M5FK7VW8B12")
+RANGE = re.compile(rb"Range: bytes=(\d+)-(\d+)")
+
+
+class Server:
+    """Answers range requests over plain sockets; `answer` may be replaced by a test."""
+
+    def __init__(self, context=None):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.context = context
+        self.connections = 0
+        self.requests = []
+        self.answer = self.good
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def good(self, connection, first, last):
+        body = DATA[first : last + 1]
+        connection.sendall(
+            b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes %d-%d/%d\r\nContent-Length: %d\r\n\r\n"
+            % (first, last, SIZE, len(body))
+            + body
+        )
+        return True
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        try:
+            with connection if self.context is None else self.context.wrap_socket(connection, server_side=True) as wire:
+                buffered = b""
+                while True:
+                    while b"\r\n\r\n" not in buffered:
+                        data = wire.recv(65536)
+                        if not data:
+                            return
+                        buffered += data
+                    head, _, buffered = buffered.partition(b"\r\n\r\n")
+                    self.requests.append(head)
+                    first, last = map(int, RANGE.search(head).groups())
+                    if not self.answer(wire, first, last):
+                        return
+        except OSError:
+            return
+
+    def close(self):
+        self.listener.close()
+
+
+class Rig:
+    """Lanes, one part, and the events as they come."""
+
+    def __init__(self, tmp_path, server, *, pin=None, stall_timeout_s=2.0):
+        (tmp_path / "music").mkdir()
+        self.store = PartStore(parts=tmp_path / "parts", quarantine=tmp_path / "q")
+        self.name = PartName(job_id=JOB, position=TrackPosition(1))
+        self.root = tmp_path / "music"
+        self.path, _ = self.store.open(self.name, allowed_root=self.root, variant_id="v", size=SIZE)
+        self.events = queue.Queue()
+        self.lanes = Lanes(post=self.events.put, clock=SystemClock(), stall_timeout_s=stall_timeout_s)
+        self.part = self.lanes.attach(str(self.path), SIZE)
+        self.endpoint = Endpoint(host="127.0.0.1", port=server.port, tls=pin is not None, pin=pin)
+
+    def read(self, transfer, first, last, expected=HASHES):
+        self.lanes.read(
+            ReadRange(
+                tag=Tag(job_id=JOB, transfer=TransferId(transfer)),
+                part=self.part,
+                request=ByteRequest(endpoint=self.endpoint, target="/f", headers=()),
+                size=SIZE,
+                first=ChunkIndex(first),
+                last=ChunkIndex(last),
+                expected=None if expected is None else expected[first : last + 1],
+            )
+        )
+
+    def until_ended(self, *transfers):
+        """Every event up to the end of these transfers."""
+        seen, open_ones = [], set(transfers)
+        while open_ones:
+            event = self.events.get(timeout=20).event
+            seen.append(event)
+            if isinstance(event, TransferEnded | TransferFailed):
+                open_ones.discard(event.transfer)
+        return seen
+
+
+@pytest.fixture
+def server():
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def rig(tmp_path, server):
+    rig = Rig(tmp_path, server)
+    yield rig
+    rig.lanes.close()
+
+
+def kinds(events):
+    return [type(event).__name__ for event in events]
+
+
+def test_a_range_becomes_verified_chunks_on_disk(rig):
+    """Connect, one event a chunk, the end; the bytes are in their place."""
+    rig.read(1, 0, COUNT - 1)
+    events = rig.until_ended(1)
+    assert kinds(events) == ["PeerConnected", *["ChunkArrived"] * COUNT, "TransferEnded"]
+    assert all(event.matches for event in events if isinstance(event, ChunkArrived))
+    rig.lanes.detach(rig.part)
+    assert rig.path.read_bytes() == DATA
+
+
+def test_requests_share_a_connection_and_are_sent_ahead(rig, server):
+    """Several orders of one peer: one connection, answered in order."""
+    for index in range(COUNT):
+        rig.read(index + 1, index, index)
+    events = rig.until_ended(*range(1, COUNT + 1))
+    assert server.connections == 1
+    assert [event.chunk for event in events if isinstance(event, ChunkArrived)] == list(range(COUNT))
+
+
+def test_a_wrong_chunk_is_reported_and_not_written(rig, server):
+    """The bytes of a lie never reach the disk."""
+
+    def lie(connection, first, last):
+        body = bytearray(DATA[first : last + 1])
+        body[7] ^= 1
+        connection.sendall(
+            b"HTTP/1.1 206 P\r\nContent-Range: bytes %d-%d/%d\r\nContent-Length: %d\r\n\r\n"
+            % (first, last, SIZE, len(body))
+        )
+        connection.sendall(body)
+        return True
+
+    server.answer = lie
+    rig.read(1, 0, 1)
+    verdicts = [event.matches for event in rig.until_ended(1) if isinstance(event, ChunkArrived)]
+    assert verdicts == [False, True]
+    rig.lanes.detach(rig.part)
+    assert rig.path.read_bytes()[:CHUNK] == bytes(CHUNK)
+
+
+def test_without_expected_hashes_a_chunk_is_written_and_its_hash_told(rig):
+    """Provisional bytes: kept, with what they hash to."""
+    rig.read(1, 1, 1, expected=None)
+    (arrived,) = [event for event in rig.until_ended(1) if isinstance(event, ChunkArrived)]
+    assert (arrived.matches, arrived.digest) == (None, HASHES[1])
+
+
+def cut(connection, first, last):
+    connection.sendall(
+        b"HTTP/1.1 206 P\r\nContent-Range: bytes %d-%d/%d\r\nContent-Length: %d\r\n\r\nabc"
+        % (first, last, SIZE, last - first + 1)
+    )
+    return False
+
+
+def whole(connection, first, last):
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE)
+    return True
+
+
+def endless_head(connection, first, last):
+    for _ in range(400):
+        connection.sendall(b"X-Filler: " + b"a" * 100 + b"\r\n")
+    return False
+
+
+def busy(connection, first, last):
+    connection.sendall(b"HTTP/1.1 429 Later\r\nRetry-After: 3\r\nContent-Length: 0\r\n\r\n")
+    return True
+
+
+def silent(connection, first, last):
+    connection.recv(1)
+    return False
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [(cut, "cut short"), (whole, "no ranges"), (endless_head, "bad answer"), (busy, "busy"), (silent, "stalled")],
+)
+def test_each_way_to_fail_has_its_code(tmp_path, server, answer, code):
+    """What went wrong decides what is done about it."""
+    server.answer = answer
+    rig = Rig(tmp_path, server, stall_timeout_s=0.3)
+    rig.read(1, 0, 0)
+    *_, failed = rig.until_ended(1)
+    assert isinstance(failed, TransferFailed)
+    assert failed.code == code
+    assert failed.retry_after_s == (3.0 if code == "busy" else None)
+    rig.lanes.close()
+
+
+def test_nobody_there_is_unreachable(tmp_path, server):
+    """A refused connection is told as such."""
+    rig = Rig(tmp_path, server)
+    server.close()
+    gone = socket.create_server(("127.0.0.1", 0))
+    rig.endpoint = Endpoint(host="127.0.0.1", port=gone.getsockname()[1], tls=False)
+    gone.close()
+    rig.read(1, 0, 0)
+    (failed,) = rig.until_ended(1)
+    assert failed.code == "unreachable"
+    rig.lanes.close()
+
+
+def test_a_closed_connection_between_answers_is_nobodys_fault(rig, server):
+    """A server may close after an answer: the next order dials again."""
+
+    def once(connection, first, last):
+        server.good(connection, first, last)
+        return False
+
+    server.answer = once
+    rig.read(1, 0, 0)
+    rig.until_ended(1)
+    rig.read(2, 1, 1)
+    events = rig.until_ended(2)
+    if isinstance(events[-1], TransferFailed):
+        assert events[-1].code == "closed"
+        rig.read(3, 1, 1)
+        events = rig.until_ended(3)
+    assert isinstance(events[-1], TransferEnded)
+
+
+def test_cancelling_ends_a_transfer_that_hangs(rig, server):
+    """Another thread can end a read at once, and the lane goes on with the next order."""
+    reached = threading.Event()
+
+    def hang(connection, first, last):
+        if first == 0:
+            reached.set()
+            connection.recv(1)
+            return False
+        return server.good(connection, first, last)
+
+    server.answer = hang
+    rig.read(1, 0, 0)
+    assert reached.wait(10)
+    rig.lanes.cancel(Tag(job_id=JOB, transfer=TransferId(1)))
+    *_, failed = rig.until_ended(1)
+    assert failed.code == "cancelled"
+    rig.read(2, 1, 1)
+    assert isinstance(rig.until_ended(2)[-1], TransferEnded)
+
+
+def test_a_detached_part_is_not_written_to(rig, server):
+    """After detach the lanes refuse orders for the part."""
+    rig.lanes.detach(rig.part)
+    rig.read(1, 0, 0)
+    (failed,) = rig.until_ended(1)
+    assert failed.code == "cancelled"
+    assert rig.path.read_bytes() == bytes(SIZE)
+
+
+@pytest.fixture
+def tls_server():
+    identity = Identity.generate(b"s" * 32)
+    server = Server(server_context(identity, unix_s=1_790_000_000))
+    server.identity = identity
+    yield server
+    server.close()
+
+
+def test_over_tls_the_pinned_key_is_met(tmp_path, tls_server):
+    """The same bytes over TLS 1.3 from the peer that the pin names."""
+    rig = Rig(tmp_path, tls_server, pin=tls_server.identity.id)
+    rig.read(1, 0, COUNT - 1)
+    events = rig.until_ended(1)
+    assert isinstance(events[0], PeerConnected)
+    assert isinstance(events[-1], TransferEnded)
+    rig.lanes.detach(rig.part)
+    assert rig.path.read_bytes() == DATA
+    rig.lanes.close()
+
+
+def test_over_tls_another_key_gets_no_request(tmp_path, tls_server):
+    """A peer that is not who it should be never learns what we want."""
+    rig = Rig(tmp_path, tls_server, pin=Identity.generate(b"o" * 32).id)
+    rig.read(1, 0, 0)
+    (failed,) = rig.until_ended(1)
+    assert failed.code == "wrong identity"
+    assert tls_server.requests == []
+    rig.lanes.close()
+
+
+def test_over_tls_silence_is_a_stall(tmp_path, tls_server):
+    """The stall timeout holds inside TLS too."""
+    tls_server.answer = silent
+    rig = Rig(tmp_path, tls_server, pin=tls_server.identity.id, stall_timeout_s=0.3)
+    rig.read(1, 0, 0)
+    *_, failed = rig.until_ended(1)
+    assert failed.code == "stalled"
+    rig.lanes.close()
