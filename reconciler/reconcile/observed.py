@@ -1,0 +1,97 @@
+"""What a pass of the loop sees of one manifest and its job.
+
+Owns: the values between observe (which gathers them) and decide (which judges them). Never: either.
+"""
+
+from dataclasses import dataclass
+
+from reconciler.engine.order import JobProgress
+from reconciler.manifests.model import Condition, Manifest, Problem
+from reconciler.reconcile.orders import Places
+from reconciler.state.records import Artifact, JobRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """There is no such file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """There is a file that cannot be taken as text at all: empty, too large, not regular, not ours to read."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invalid:
+    """The file says something that is not a manifest."""
+
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Valid:
+    """The file is a manifest."""
+
+    manifest: Manifest
+    writable: bool
+    """False for a symbolic or hard link: it is read, and never written."""
+
+
+FileState = Gone | Unreadable | Invalid | Valid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """One manifest file and what is known of its job."""
+
+    path: str
+    """Relative to the root folder: `jobs/active/loveless.yml`."""
+    file: FileState
+    changed_at_unix_s: float
+    """The file's modification time."""
+    record: JobRecord | None
+    """Of the job that the file names; where it names none, of the job that was last seen in it."""
+    artifacts: tuple[Artifact, ...] = ()
+    """What the job has published in its current generation."""
+    earlier_artifacts: tuple[Artifact, ...] = ()
+    """What it had published in the generation before."""
+    progress: JobProgress | None = None
+    """What the engine says; None = the engine does not know the job."""
+    slot_free: bool = True
+    """Whether the engine may be given this job now."""
+    library_roots_present: frozenset[str] = frozenset()
+    """Those of the library roots that exist."""
+    duplicate_of: str = ""
+    """Path of the manifest that the same `job_id` was seen in first and still is; empty = none."""
+    completed_copy: str = ""
+    """Path of a manifest with this `job_id` in `jobs/completed`; empty = none."""
+    last_conditions: tuple[Condition, ...] = ()
+    """What this file's status last said, for files that belong to no job of their own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoneJob:
+    """A job whose manifest no longer stands where it was last seen."""
+
+    record: JobRecord
+    progress: JobProgress | None
+    gone_for_s: float
+    """Since the loop first missed it."""
+    completed_copy: str = ""
+    """Where it stands in `jobs/completed`; empty = not there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What the configuration says about judging jobs."""
+
+    places: Places
+    retry_interval_s: float
+    """Before the first retry of a failed job; each further one waits twice as long."""
+    retry_interval_s_max: float
+    retry_limit: int
+    """Failures after which a job is stalled."""
+    status_interval_s: float
+    """Least time between two writes of one file's status, but for the end of a job."""

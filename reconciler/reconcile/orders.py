@@ -1,0 +1,164 @@
+"""From what a manifest says to what the engine is asked to fetch.
+
+Owns: where each file of a job goes and what is looked for. Never: touches a disk; whether a library root exists is
+told to it.
+
+What cannot be ordered is a `Problem`, like any other problem of the manifest: somebody has to edit it.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import assert_never
+
+from reconciler.engine.order import JobOrder, TrackOrder
+from reconciler.ids import JobId, TrackPosition
+from reconciler.library.naming import NameFields, render, safe_component
+from reconciler.manifests.model import Manifest, MbReleaseSpec, MultiSourceSpec, Problem, Spec, Track, WantedFile
+from reconciler.sources.base import Want
+from reconciler.state.records import Artifact
+
+# What a release without an artist is filed under; the words are those of most libraries.
+_UNKNOWN_ARTIST = "Unknown Artist"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where this daemon may put files."""
+
+    root: PurePosixPath
+    """Absolute: what a relative `target_dir` counts from."""
+    library_roots: tuple[PurePosixPath, ...]
+    """Absolute; every published file lies below one of them."""
+    naming: str
+    """Template of `library.naming` for the tracks of a release."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that one manifest asks for, wherever it stands now."""
+
+    target_dir: PurePosixPath
+    allowed_root: PurePosixPath
+    tracks: tuple[TrackOrder, ...]
+
+    @property
+    def positions(self) -> tuple[TrackPosition, ...]:
+        """Every position, in the order of the manifest."""
+        return tuple(track.want.position for track in self.tracks)
+
+
+def plan_of(spec: Spec, places: Places) -> Plan | Problem:
+    """Work out what `spec` asks for and where it goes, or what to change in it."""
+    target_dir = PurePosixPath(places.root, spec.target_dir)
+    if ".." in target_dir.parts:
+        return _problem("spec.target_dir", "leads out of its own folder", "write it without `..`")
+    # The deepest root wins: with /music and /music/new allowed, a target in /music/new must not be held up by /music.
+    above = [root for root in places.library_roots if target_dir.is_relative_to(root)]
+    if not above:
+        allowed = ", ".join(str(root) for root in places.library_roots)
+        return _problem(
+            "spec.target_dir",
+            f"{target_dir} lies below no allowed folder",
+            f"use a folder below {allowed}, or add it to library.roots in reconciler.yml",
+        )
+    tracks = _tracks_of(spec, places.naming)
+    if isinstance(tracks, Problem):
+        return tracks
+    return Plan(target_dir=target_dir, allowed_root=max(above, key=lambda root: len(root.parts)), tracks=tracks)
+
+
+def order_of(
+    plan: Plan, manifest: Manifest, *, job_id: JobId, generation: int, held: Collection[TrackPosition]
+) -> JobOrder:
+    """Ask the engine for every track of `plan` but those already `held`."""
+    return JobOrder(
+        job_id=job_id,
+        generation=generation,
+        target_dir=str(plan.target_dir),
+        allowed_root=str(plan.allowed_root),
+        constraints=manifest.spec.constraints,
+        tracks=tuple(track for track in plan.tracks if track.want.position not in held),
+    )
+
+
+def still_wanted(plan: Plan, artifacts: Collection[Artifact]) -> frozenset[TrackPosition]:
+    """Which of the `artifacts` of an earlier generation are what `plan` asks for, in the place it asks for."""
+    by_position = {track.want.position: track for track in plan.tracks}
+    return frozenset(
+        artifact.position
+        for artifact in artifacts
+        if (track := by_position.get(artifact.position)) is not None and _fulfils(artifact, track, plan)
+    )
+
+
+def _fulfils(artifact: Artifact, track: TrackOrder, plan: Plan) -> bool:
+    path = PurePosixPath(artifact.path)
+    if not path.is_relative_to(plan.target_dir):
+        return False
+    want = track.want
+    if want.root is None and want.sha256 is None:
+        return want.recording is not None and artifact.recording == want.recording
+    # A file named by its bytes is asked for under one exact path; the same bytes elsewhere are not it.
+    at_its_place = path == plan.target_dir / track.stem
+    same_root = want.root is None or artifact.root == want.root
+    same_sha256 = want.sha256 is None or artifact.sha256 == want.sha256
+    return at_its_place and same_root and same_sha256
+
+
+def _tracks_of(spec: Spec, naming: str) -> tuple[TrackOrder, ...] | Problem:
+    match spec:
+        case MbReleaseSpec():
+            discs = max((track.medium or 1 for track in spec.tracks), default=1)
+            return tuple(_track_order(track, spec, naming=naming, discs=discs) for track in spec.tracks)
+        case MultiSourceSpec():
+            orders: list[TrackOrder] = []
+            for index, file in enumerate(spec.files):
+                order = _file_order(file, index)
+                if isinstance(order, Problem):
+                    return order
+                orders.append(order)
+            return tuple(orders)
+        case _:
+            assert_never(spec)
+
+
+def _track_order(track: Track, spec: MbReleaseSpec, *, naming: str, discs: int) -> TrackOrder:
+    albumartist = spec.artist or _UNKNOWN_ARTIST
+    fields = NameFields(
+        albumartist=albumartist,
+        album=spec.title or spec.mb_release_id,
+        artist=track.artist or albumartist,
+        title=track.title,
+        track=track.medium_position or track.position,
+        disc=track.medium or 1,
+        discs=discs,
+    )
+    return TrackOrder(
+        want=Want(position=track.position, recording=track.mb_recording_id),
+        title=track.title,
+        stem=render(naming, fields),
+        duration_ms=track.duration_ms,
+    )
+
+
+def _file_order(file: WantedFile, index: int) -> TrackOrder | Problem:
+    for part in file.path.split("/"):
+        if safe_component(part) != part:
+            safe = "/".join(safe_component(each) for each in file.path.split("/") if each)
+            pointer = f"spec.files[{index}].path"
+            return _problem(pointer, f"{part!r} is not a safe file name on every system", f"write it as {safe}")
+    want = Want(
+        position=TrackPosition(index + 1),
+        recording=file.mb_recording_id,
+        root=file.root,
+        sha256=file.sha256,
+        size=file.size,
+        chunk_hashes_url=file.chunk_hashes,
+        sources=file.sources,
+    )
+    return TrackOrder(want=want, title=file.path, stem=file.path, extension="")
+
+
+def _problem(pointer: str, message: str, hint: str) -> Problem:
+    return Problem(line=0, column=0, pointer=pointer, message=message, hint=hint)

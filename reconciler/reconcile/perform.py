@@ -1,0 +1,163 @@
+"""Do what was decided.
+
+Owns: each action's one deed. Never: chooses; whatever can fail here leaves a state from which the next pass decides
+the same again.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol, assert_never
+
+from reconciler.clock import Clock, rfc3339
+from reconciler.engine.order import JobOrder, JobProgress
+from reconciler.ids import ULID_ENTROPY_BYTES, JobId, make_ulid
+from reconciler.manifests.files import rewrite
+from reconciler.manifests.model import JobState
+from reconciler.manifests.splice import insert_identity
+from reconciler.reconcile.actions import (
+    Action,
+    AddIdentity,
+    CarryArtifacts,
+    ForgetEngine,
+    RecordSpec,
+    StartEngine,
+    StopEngine,
+)
+from reconciler.reconcile.observe import Folders
+from reconciler.reconcile.registry import Registry
+from reconciler.state.jobs import JobStore
+from reconciler.state.records import JobRecord
+from reconciler.traces.model import EventType, SwarmEvent
+from reconciler.traces.rows import row_of
+
+
+class EnginePort(Protocol):
+    """What the loop asks of the engine, on the event loop's thread."""
+
+    async def start(self, order: JobOrder) -> None:
+        """Begin to fetch; returns once begun. An order for a job that it knows and that has ended begins anew."""
+        ...
+
+    async def stop(self, job_id: JobId) -> None:
+        """Have a job end as `stopped`; nothing where it is not known."""
+        ...
+
+    def progress(self, job_id: JobId) -> JobProgress | None:
+        """How far a job is; None where it is not known."""
+        ...
+
+    def forget(self, job_id: JobId) -> None:
+        """Drop a job that has ended; nothing where it is not known."""
+        ...
+
+
+class TracePort(Protocol):
+    """What the loop asks of the traces; both wait for the disk."""
+
+    def flush(self) -> None:
+        """Commit everything that was reported so far."""
+        ...
+
+    def catch_up_log(self, job_id: JobId) -> None:
+        """Write the lines of committed events that the job's session log does not have yet."""
+        ...
+
+
+class Performer:
+    """Carries out actions for the files of one root folder."""
+
+    def __init__(
+        self,
+        *,
+        folders: Folders,
+        store: JobStore,
+        engine: EnginePort,
+        traces: TracePort,
+        registry: Registry,
+        clock: Clock,
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self._folders = folders
+        self._store = store
+        self._engine = engine
+        self._traces = traces
+        self._registry = registry
+        self._clock = clock
+        self._entropy = entropy
+        self._started: set[JobId] = set()
+
+    @property
+    def started(self) -> frozenset[JobId]:
+        """Jobs that the engine was given and that were not forgotten since."""
+        return frozenset(self._started)
+
+    def running(self) -> int:
+        """How many jobs the engine fetches now."""
+        reports = (self._engine.progress(job_id) for job_id in self._started)
+        return sum(1 for progress in reports if progress is not None and progress.outcome is None)
+
+    async def store(self, record: JobRecord, *, finished: bool) -> None:
+        """Make a record durable; the end of a job together with its event."""
+        await asyncio.to_thread(self._finish if finished else self._store.put, record)
+
+    async def log_end(self, job_id: JobId) -> None:
+        """See to it that the session log of a job has its end; after a crash, too."""
+        await asyncio.to_thread(self._traces.catch_up_log, job_id)
+
+    async def perform(self, action: Action, path: str) -> None:
+        """Do one action for the manifest at `path`.
+
+        Raises SpliceRefusedError where an identity cannot be written into the file, FileBusyError, DiskError, OSError.
+        """
+        match action:
+            case AddIdentity(job_id=job_id):
+                await asyncio.to_thread(self._add_identity, path, job_id)
+            case RecordSpec(job_id=job_id, job_type=job_type, spec_digest=digest):
+                now = self._clock.wall()
+                await asyncio.to_thread(
+                    self._store.observe_spec, job_id, path=path, job_type=job_type, spec_digest=digest, now=now
+                )
+                self._registry.place(job_id, path)
+            case CarryArtifacts(job_id=job_id, from_generation=old, to_generation=new, positions=positions):
+                await asyncio.to_thread(
+                    self._store.carry_artifacts, job_id, from_generation=old, to_generation=new, positions=positions
+                )
+            case StartEngine(order=order):
+                await self._engine.start(order)
+                self._started.add(order.job_id)
+            case StopEngine(job_id=job_id):
+                await self._engine.stop(job_id)
+            case ForgetEngine(job_id=job_id):
+                # A job whose outcome is known may still be closing its files; only then can it be dropped.
+                await self._engine.stop(job_id)
+                self._engine.forget(job_id)
+                self._started.discard(job_id)
+            case _:
+                assert_never(action)
+
+    def _add_identity(self, path: str, job_id: JobId | None) -> None:
+        now = self._clock.wall()
+        made = job_id or JobId(make_ulid(unix_ms=int(now * 1000), entropy=self._entropy(ULID_ENTROPY_BYTES)))
+        rewrite(self._folders.at(path), lambda data: insert_identity(data, job_id=made, created_at=rfc3339(now)))
+
+    def _finish(self, record: JobRecord) -> None:
+        # The events that led here come first, in the table as in the log.
+        self._traces.flush()
+        self._store.record_finished(record, row_of(self._end_event(record)))
+
+    def _end_event(self, record: JobRecord) -> SwarmEvent:
+        now = self._clock.wall()
+        failed = record.state is JobState.FAILED
+        began = record.started_at if record.started_at is not None else now
+        return SwarmEvent(
+            event_id=make_ulid(unix_ms=int(now * 1000), entropy=self._entropy(ULID_ENTROPY_BYTES)),
+            timestamp_ms=int(now * 1000),
+            type=EventType.JOB_COMPLETE,
+            job_id=record.job_id,
+            action=record.state.value,
+            duration_ms=max(0.0, now - began) * 1000,
+            is_error=failed,
+            error_code="job failed" if failed else "",
+            error_message=record.error_message if failed else "",
+            metadata={"generation": record.generation, "attempts": record.attempts},
+        )

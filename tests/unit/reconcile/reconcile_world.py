@@ -1,0 +1,319 @@
+"""A root folder on a real disk with a real database, an engine that follows a script, and time that is only told.
+
+The engine does what it is told at the seconds that it is told; time passes only while the loop waits.
+"""
+
+import asyncio
+import heapq
+import textwrap
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from reconcile_builders import artifact
+
+from reconciler.engine.order import JobProgress, TrackProgress
+from reconciler.library.naming import DEFAULT_TEMPLATE
+from reconciler.manifests.read import read_manifest
+from reconciler.reconcile.loop import Reconciler, Surroundings
+from reconciler.reconcile.observe import Folders
+from reconciler.reconcile.observed import Policy
+from reconciler.reconcile.orders import Places
+from reconciler.state.database import Database
+from reconciler.state.jobs import JobStore
+from reconciler.traces.model import EventType, SwarmEvent
+from reconciler.traces.rows import row_of
+from reconciler.traces.store import TraceStore
+
+START = 1_800_000_000.0
+
+
+class VirtualTime:
+    """A clock and a wake-up in one: waiting moves the clock, through everything that is planned in between."""
+
+    def __init__(self):
+        self.now = 0.0
+        self._plans = []
+        self._count = 0
+        self._awake = False
+
+    def wall(self):
+        """The wall clock of the daemon."""
+        return START + self.now
+
+    def monotonic(self):
+        """Its other clock."""
+        return self.now
+
+    def plan(self, at_s, deed):
+        """Have `deed()` done at that second."""
+        self._count += 1
+        heapq.heappush(self._plans, (max(at_s, self.now), self._count, deed))
+
+    def set(self):
+        """Wake the loop."""
+        self._awake = True
+
+    async def wait(self, timeout_s):
+        """Let time pass until somebody wakes the loop, or the timeout."""
+        until = self.now + timeout_s
+        while not self._awake and self._plans and self._plans[0][0] <= until:
+            self.now, _, deed = heapq.heappop(self._plans)
+            deed()
+        if not self._awake:
+            self.now = until
+        self._awake = False
+        await asyncio.sleep(0)
+
+
+class NoWatch:
+    """A watch that hears nothing: what changes is seen by the rescan."""
+
+    def __init__(self, folder, on_name):
+        pass
+
+    def start(self):
+        """Nothing to start."""
+
+    def rearm(self):
+        """Nothing to see to."""
+
+    def stop(self):
+        """Nothing to stop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """What the engine does with one order: a second for each track, then the end."""
+
+    fails: bool = False
+    retriable: bool = True
+    hangs: bool = False
+    """Starts, and never comes to anything."""
+
+
+class ScriptedEngine:
+    """An engine that completes a track a second, records it as the real one does, and can be told to fail."""
+
+    def __init__(self, time, store):
+        self.time = time
+        self.store = store
+        self.orders = []
+        self.scripts = []
+        self.on_change = lambda job_id: None
+        self.running_most = 0
+        self.dead = False
+        self._jobs = {}
+
+    async def start(self, order):
+        """Begin a job by the next script; by default all goes well."""
+        known = self._jobs.get(order.job_id)
+        assert known is None or known.outcome is not None, "a job is started that runs"
+        self.orders.append(order)
+        script = self.scripts.pop(0) if self.scripts else Script()
+        tracks = tuple(
+            TrackProgress(position=track.want.position, title=track.title, phase="searching", bytes_total=1000)
+            for track in order.tracks
+        )
+        begun = JobProgress(
+            job_id=order.job_id,
+            generation=order.generation,
+            outcome=None,
+            retriable=False,
+            error="",
+            tracks=tracks,
+            peers=(),
+        )
+        self._jobs[order.job_id] = begun
+        self.running_most = max(self.running_most, sum(job.outcome is None for job in self._jobs.values()))
+        if script.hangs:
+            return
+        for step, track in enumerate(order.tracks, start=1):
+            if not script.fails:
+                self.time.plan(self.time.now + step, self._if_current(begun, order, self._publish, track))
+        end_s = self.time.now + len(order.tracks) + 0.5
+        self.time.plan(end_s, self._if_current(begun, order, self._end, script))
+
+    async def stop(self, job_id):
+        """End a job that runs."""
+        job = self._jobs.get(job_id)
+        if job is not None and job.outcome is None:
+            self._jobs[job_id] = replace(job, outcome="stopped")
+            self.on_change(job_id)
+
+    def progress(self, job_id):
+        """What is known of a job."""
+        return self._jobs.get(job_id)
+
+    def forget(self, job_id):
+        """Drop a job that has ended."""
+        job = self._jobs.pop(job_id, None)
+        assert job is None or job.outcome is not None, "a job is forgotten that runs"
+
+    @property
+    def fetched(self):
+        """Every position that was ordered, order by order."""
+        return [[track.want.position for track in order.tracks] for order in self.orders]
+
+    def _if_current(self, begun, order, deed, argument):
+        def do():
+            job = self._jobs.get(order.job_id)
+            if not self.dead and job is not None and job.outcome is None and job.generation == begun.generation:
+                deed(order, argument)
+                self.on_change(order.job_id)
+
+        return do
+
+    def _publish(self, order, track):
+        position = track.want.position
+        made = artifact(
+            position,
+            job_id=order.job_id,
+            generation=order.generation,
+            path=f"{order.target_dir}/{track.stem}.flac",
+            recording=track.want.recording,
+        )
+        event = SwarmEvent(
+            event_id=f"{order.job_id}-{order.generation}-{position}",
+            timestamp_ms=int(self.time.wall() * 1000),
+            type=EventType.TRACK_COMPLETE,
+            job_id=order.job_id,
+            action="published",
+            track_id=str(position),
+        )
+        self.store.record_artifact(made, row_of(event))
+        self._change(order, position, phase="completed", bytes_done=1000)
+
+    def _end(self, order, script):
+        job = self._jobs[order.job_id]
+        ended = replace(job, outcome="completed")
+        if script.fails:
+            ended = replace(job, outcome="failed", retriable=script.retriable, error="no peer has it")
+        self._jobs[order.job_id] = ended
+
+    def _change(self, order, position, **changes):
+        job = self._jobs[order.job_id]
+        tracks = tuple(replace(each, **changes) if each.position == position else each for each in job.tracks)
+        self._jobs[order.job_id] = replace(job, tracks=tracks)
+
+
+class World:
+    """One root folder, and daemons that come and go over it."""
+
+    def __init__(self, root: Path):
+        self.folders = Folders(root=root)
+        self.folders.active.mkdir(parents=True)
+        self.folders.completed.mkdir()
+        (root / "library").mkdir()
+        self.time = VirtualTime()
+        self.policy = Policy(
+            places=Places(
+                root=PurePosixPath(root), library_roots=(PurePosixPath(root / "library"),), naming=DEFAULT_TEMPLATE
+            ),
+            retry_interval_s=30.0,
+            retry_interval_s_max=3600.0,
+            retry_limit=3,
+            status_interval_s=15.0,
+        )
+        self.open()
+
+    def open(self, make_watch=NoWatch, wakeup=None, clock=None):
+        """Start over as a new process does: only the disk remembers."""
+        self.database = Database.open(self.folders.root / "state" / "reconciler.db")
+        self.store = JobStore(self.database)
+        self.traces = TraceStore(self.database, self.folders.root / "logs")
+        self.engine = ScriptedEngine(self.time, self.store)
+        self._ids = 0
+        surroundings = Surroundings(
+            folders=self.folders,
+            store=self.store,
+            engine=self.engine,
+            traces=self.traces,
+            clock=clock or self.time,
+            wakeup=wakeup or self.time,
+            chance=lambda: 0.0,
+            entropy=self._entropy,
+            make_watch=make_watch,
+        )
+        self.reconciler = Reconciler(surroundings, policy=self.policy)
+        self.engine.on_change = self.reconciler.on_change
+        return self
+
+    def close(self):
+        """End the process; nothing is said to anybody."""
+        self.engine.dead = True
+        self.database.close()
+
+    def restart(self):
+        """What a crash leaves: files and database."""
+        self.close()
+        return self.open()
+
+    def once(self):
+        """Run until nothing more can be done now."""
+        return asyncio.run(self.reconciler.run(once=True))
+
+    def run_for(self, seconds):
+        """Run as a daemon for so long."""
+        self.time.plan(self.time.now + seconds, self.reconciler.request_stop)
+        return asyncio.run(self.reconciler.run(once=False))
+
+    def at(self, seconds, deed):
+        """Have a person do something, so many seconds from now."""
+        self.time.plan(self.time.now + seconds, deed)
+
+    def write(self, name, text, *, folder="active"):
+        """Save a manifest, as an editor does that renames."""
+        path = self.folders.root / "jobs" / folder / name
+        draft = path.with_name(f".{name}.draft")
+        draft.write_text(text)
+        draft.replace(path)
+        return path
+
+    def active(self):
+        """Names in jobs/active."""
+        return sorted(path.name for path in self.folders.active.iterdir())
+
+    def completed(self):
+        """Names in jobs/completed."""
+        return sorted(path.name for path in self.folders.completed.iterdir())
+
+    def status(self, name, *, folder="active"):
+        """The lines of the status block of a manifest, as text."""
+        text = (self.folders.root / "jobs" / folder / name).read_text()
+        return text.partition("\nstatus:")[2]
+
+    def events(self, job_id, kind):
+        """The stored events of one type."""
+        self.traces.flush()
+        return [event for event in self.traces.events(job_id) if event.type is kind]
+
+    def _entropy(self, count):
+        self._ids += 1
+        return self._ids.to_bytes(count, "big")
+
+
+def release(job_id="", *, tracks=2, title="Loveless", target_dir="library", extra=""):
+    """The text of a manifest that asks for a release."""
+    identity = f"job_id: {job_id}\n" if job_id else ""
+    listed = "\n".join(
+        f"    - {{position: {n}, title: Song {n}, mb_recording_id: 00000000-0000-0000-0000-{n:012}}}"
+        for n in range(1, tracks + 1)
+    )
+    text = textwrap.dedent("""\
+        # my favourite
+        manifest_version: "1.0"
+        {identity}job_type: mb_release
+        spec:
+          mb_release_id: c0d0c0a4-4a26-4d74-9c02-67c9321b3b22
+          title: {title}
+          artist: My Bloody Valentine
+          target_dir: {target_dir}
+          tracks:
+        {listed}
+        {extra}""")
+    return text.format(identity=identity, title=title, target_dir=target_dir, listed=listed, extra=extra)
+
+
+def job_id_of(path):
+    """The id that a manifest has."""
+    return read_manifest(path.read_bytes()).manifest.job_id

@@ -1,0 +1,182 @@
+"""The loop when things go wrong: crashes at every step, and jobs that fail."""
+
+import asyncio
+import itertools
+from dataclasses import replace
+
+from reconcile_builders import JOB
+from reconcile_world import Script, World, job_id_of, release
+
+from reconciler.errors import ExitCode
+from reconciler.manifests.model import JobState
+from reconciler.reconcile.conditions import Reason
+from reconciler.traces.model import EventType
+
+
+def reasons(world, job_id=JOB):
+    """Why a job is as it is, by its record."""
+    return {condition.reason for condition in world.store.get(job_id).conditions}
+
+
+# ---- crashes ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_crash_in_the_middle_repeats_no_track(world):
+    """After one of three tracks the process dies; the next asks for the other two."""
+    world.write("a.yml", release(JOB, tracks=3))
+    world.run_for(1.7)
+    world.restart()
+    assert world.once().exit_code is ExitCode.OK
+    assert world.engine.fetched == [[2, 3]]
+    assert len(world.events(JOB, EventType.TRACK_COMPLETE)) == 3
+
+
+def test_a_crash_between_the_last_track_and_the_end_fetches_nothing(world):
+    """All tracks are recorded, the job is not: the next process only finishes."""
+    world.write("a.yml", release(JOB, tracks=1))
+    world.run_for(1.4)
+    assert world.store.get(JOB).state is JobState.RUNNING
+    world.restart()
+    assert world.once().exit_code is ExitCode.OK
+    assert world.engine.fetched == []
+    assert world.completed() == ["a.yml"]
+
+
+def test_a_crash_between_the_fact_and_the_status_only_moves_on(world):
+    """Completed in the database, the file as it was: status and move follow, the end is not told again."""
+    path = world.write("a.yml", release(JOB))
+    before = path.read_text()
+    world.once()
+    (world.folders.completed / "a.yml").unlink()
+    record = world.store.get(JOB)
+    world.store.put(replace(record, path="jobs/active/a.yml"))
+    world.write("a.yml", before)
+    world.restart().once()
+    assert world.engine.fetched == []
+    assert "state: completed" in world.status("a.yml", folder="completed")
+    assert len(world.events(JOB, EventType.JOB_COMPLETE)) == 1
+
+
+def test_a_crash_between_the_move_and_its_record_is_put_right(world):
+    """The file lies in completed and the record still says active: the record follows."""
+    world.write("a.yml", release(JOB))
+    world.once()
+    world.store.put(replace(world.store.get(JOB), path="jobs/active/a.yml"))
+    world.restart().once()
+    assert world.store.get(JOB).path == "jobs/completed/a.yml"
+
+
+# ---- failures --------------------------------------------------------------------------------------------------------
+
+
+def test_once_does_not_wait_for_a_retry(world):
+    """What can be done now is done; the exit code says that it was not all."""
+    world.engine.scripts = [Script(fails=True)]
+    world.write("a.yml", release(JOB))
+    result = world.once()
+    assert result.exit_code is ExitCode.NOT_ALL_COMPLETED
+    assert [(job.state, job.stalled, job.message) for job in result.jobs] == [
+        (JobState.FAILED, False, "no peer has it")
+    ]
+    assert "state: failed" in world.status("a.yml")
+    assert "failed_tracks: [1, 2]" in world.status("a.yml")
+    assert world.active() == ["a.yml"]
+
+
+def test_a_daemon_retries_until_it_succeeds(world):
+    """Two failures, then success: at 30 s and 60 s after each failure."""
+    world.engine.scripts = [Script(fails=True), Script(fails=True)]
+    world.write("a.yml", release(JOB))
+    world.run_for(150)
+    assert len(world.engine.orders) == 3
+    assert world.completed() == ["a.yml"]
+    assert [event.action for event in world.events(JOB, EventType.JOB_COMPLETE)] == ["completed"]
+
+
+def test_a_retry_survives_a_restart(world):
+    """When and how often is in the database: the new process waits the rest."""
+    world.engine.scripts = [Script(fails=True)]
+    world.write("a.yml", release(JOB))
+    world.run_for(10)
+    world.restart()
+    world.run_for(20)
+    assert world.engine.orders == []
+    world.restart()
+    world.run_for(20)
+    assert world.completed() == ["a.yml"]
+
+
+def test_after_its_limit_a_job_is_stalled_until_it_is_edited(world):
+    """Three failures, then nothing for an hour; an edit is a new generation with fresh attempts."""
+    world.engine.scripts = [Script(fails=True)] * 3
+    world.write("a.yml", release(JOB))
+    world.at(3600, lambda: world.write("a.yml", release(JOB, title="Isn't Anything")))
+    world.run_for(3500)
+    assert len(world.engine.orders) == 3
+    assert Reason.RETRIES_EXHAUSTED in reasons(world)
+    assert "reason: RetriesExhausted" in world.status("a.yml")
+    assert [event.action for event in world.events(JOB, EventType.JOB_COMPLETE)] == ["failed"]
+    world.restart()
+    world.run_for(200)
+    assert world.completed() == ["a.yml"]
+    assert world.store.get(JOB).generation == 2
+
+
+def test_a_failure_that_cannot_pass_is_not_retried(world):
+    """One order, then it is for a person."""
+    world.engine.scripts = [Script(fails=True, retriable=False)]
+    world.write("a.yml", release(JOB))
+    [job] = world.once().jobs
+    assert job.stalled
+    assert Reason.NOT_RETRIABLE in reasons(world)
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+def test_a_crash_at_any_step_loses_nothing_and_repeats_nothing(tmp_path, monkeypatch):
+    """Between every two steps that leave the loop the process dies once; the next finishes the same job, once."""
+    in_a_thread = asyncio.to_thread
+    steps_left = 0
+
+    async def counted(work, *arguments, **named):
+        nonlocal steps_left
+        if steps_left == 0:
+            raise Crash
+        steps_left -= 1
+        return await in_a_thread(work, *arguments, **named)
+
+    monkeypatch.setattr(asyncio, "to_thread", counted)
+    for step in itertools.count():
+        world = World(tmp_path / str(step))
+        world.write("a.yml", release(tracks=2))
+        steps_left = step
+        held = set()
+        try:
+            result = world.once()
+            crashed = False
+        except Crash:
+            crashed = True
+            steps_left = -1
+            world.restart()
+            held = {each.position for record in world.store.all() for each in world.store.artifacts(record.job_id, 1)}
+            result = world.once()
+        done = world.folders.completed / "a.yml"
+        job_id = job_id_of(done)
+        assert result.exit_code is ExitCode.OK
+        assert (world.active(), world.completed()) == ([], ["a.yml"])
+        assert done.read_text().count("job_id:") == 1
+        assert "state: completed" in done.read_text()
+        assert [(record.job_id, record.generation, record.path) for record in world.store.all()] == [
+            (job_id, 1, "jobs/completed/a.yml")
+        ]
+        assert not held & {position for order in world.engine.fetched for position in order}
+        assert len(world.events(job_id, EventType.TRACK_COMPLETE)) == 2
+        assert len(world.events(job_id, EventType.JOB_COMPLETE)) == 1
+        [log] = (world.folders.root / "logs").rglob("*.log")
+        assert log.read_text().count("JobComplete") == 1
+        world.close()
+        if not crashed:
+            break
+    assert step >= 20

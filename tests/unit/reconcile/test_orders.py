@@ -1,0 +1,132 @@
+"""From a spec to what the engine is asked for."""
+
+from pathlib import PurePosixPath
+
+import pytest
+from reconcile_builders import JOB, PLACES, artifact, files_spec, manifest, mbid, release_spec, root, track
+
+from reconciler.manifests.model import MultiSourceSpec, OverlayPeerSource, Problem, UrlSource, WantedFile
+from reconciler.reconcile.orders import Places, order_of, plan_of, still_wanted
+
+
+def stems(spec, places=PLACES):
+    """Where the files of a spec go."""
+    return [order.stem for order in plan_of(spec, places).tracks]
+
+
+def test_tracks_of_a_release_are_named_by_the_template():
+    """Artist, album, position and title make the path; the extension is left to the variant."""
+    plan = plan_of(release_spec(2), PLACES)
+    assert [order.stem for order in plan.tracks] == [
+        "My Bloody Valentine/Loveless/01 Song 1",
+        "My Bloody Valentine/Loveless/02 Song 2",
+    ]
+    assert [order.extension for order in plan.tracks] == [None, None]
+    assert [(order.want.position, order.want.recording) for order in plan.tracks] == [(1, mbid(1)), (2, mbid(2))]
+    assert [order.duration_ms for order in plan.tracks] == [1000, 1000]
+
+
+def test_several_media_are_told_apart():
+    """With two discs the number of the disc goes before the position on it."""
+    spec = release_spec((track(1, medium=1, medium_position=1), track(2, medium=2, medium_position=1)))
+    assert [stem.rsplit("/", 1)[1] for stem in stems(spec)] == ["1-01 Song 1", "2-01 Song 2"]
+
+
+def test_a_release_without_artist_or_title_still_has_a_place():
+    """The words for an unknown artist, and the release's id for its title."""
+    assert stems(release_spec(1, artist="", title="")) == [f"Unknown Artist/{mbid(100)}/01 Song 1"]
+
+
+def test_a_hostile_title_stays_in_its_folder():
+    """Slashes and dots in a title are characters of a name."""
+    [stem] = stems(release_spec((track(1, title="../../passwd"),), title="..", artist="/etc"))
+    assert stem.count("/") == 2
+    assert ".." not in stem.split("/")
+
+
+@pytest.mark.parametrize(
+    ("target_dir", "wanted"),
+    [
+        ("library", "/srv/library"),
+        ("library/new", "/srv/library/new"),
+        ("/srv/library/new", "/srv/library/new"),
+        ("/mnt/music/in", "/mnt/music/in"),
+    ],
+)
+def test_a_target_below_an_allowed_root_is_taken(target_dir, wanted):
+    """Relative counts from the root folder."""
+    places = Places(
+        root=PurePosixPath("/srv"),
+        library_roots=(PurePosixPath("/srv/library"), PurePosixPath("/mnt/music")),
+        naming=PLACES.naming,
+    )
+    assert str(plan_of(release_spec(target_dir=target_dir), places).target_dir) == wanted
+
+
+@pytest.mark.parametrize("target_dir", ["/etc", ".", "/srv", "/srv/library2", "library/../../etc", "../srv/library"])
+def test_a_target_elsewhere_is_a_problem(target_dir):
+    """A manifest cannot have files put outside the library, and says what to do about it."""
+    problem = plan_of(release_spec(target_dir=target_dir), PLACES)
+    assert isinstance(problem, Problem)
+    assert problem.pointer == "spec.target_dir"
+    assert problem.hint
+
+
+def test_the_deepest_allowed_root_is_chosen():
+    """Where one root lies in another, the target belongs to the inner one."""
+    outer, inner = PurePosixPath("/music"), PurePosixPath("/music/new")
+    for roots in ((outer, inner), (inner, outer)):
+        places = Places(root=PurePosixPath("/srv"), library_roots=roots, naming=PLACES.naming)
+        assert plan_of(release_spec(target_dir="/music/new/x"), places).allowed_root == inner
+
+
+def test_files_keep_the_names_that_they_are_given():
+    """The path is whole, with its extension; root, size and sources are what is looked for."""
+    sources = (UrlSource(url="https://example.org/a"), OverlayPeerSource(peer="p" * 43, host="h", port=1))
+    file = WantedFile(
+        path="disc 1/a.tar.gz", size=7, root=root(1), chunk_hashes="https://example.org/c", sources=sources
+    )
+    [order] = plan_of(MultiSourceSpec(target_dir="library", files=(file,)), PLACES).tracks
+    assert (order.stem, order.extension) == ("disc 1/a.tar.gz", "")
+    assert (order.want.position, order.want.root, order.want.size) == (1, root(1), 7)
+    assert (order.want.sources, order.want.chunk_hashes_url) == (sources, "https://example.org/c")
+
+
+@pytest.mark.parametrize("path", ["a:b.flac", "CON.flac", ".hidden", "x/../y", "x//y", "dots.", "a\u200bb.flac"])
+def test_a_file_name_that_would_have_to_change_is_a_problem(path):
+    """Publishing under another name than the one asked for would not be what was asked for."""
+    problem = plan_of(files_spec("fine.flac", path), PLACES)
+    assert isinstance(problem, Problem)
+    assert problem.pointer == "spec.files[1].path"
+
+
+def test_an_order_leaves_out_what_is_held():
+    """Only what is missing is asked for, under its own position."""
+    plan = plan_of(release_spec(3), PLACES)
+    order = order_of(plan, manifest(), job_id=JOB, generation=4, held={2})
+    assert [each.want.position for each in order.tracks] == [1, 3]
+    assert (order.job_id, order.generation) == (JOB, 4)
+    assert (order.target_dir, order.allowed_root) == ("/srv/library", "/srv/library")
+
+
+def test_an_edit_keeps_the_tracks_that_it_does_not_concern():
+    """A track is kept while its position asks for the same recording below the same folder."""
+    plan = plan_of(release_spec(3), PLACES)
+    artifacts = [
+        artifact(1),
+        artifact(2, recording=mbid(77)),
+        artifact(3, path="/srv/elsewhere/song 3.flac"),
+        artifact(4),
+    ]
+    assert still_wanted(plan, artifacts) == {1}
+
+
+def test_an_edit_keeps_the_files_with_the_same_bytes_in_the_same_place():
+    """A file is kept while its path and its root are those that are asked for."""
+    plan = plan_of(files_spec("a", "b", "c"), PLACES)
+    artifacts = [
+        artifact(1, path="/srv/library/a"),
+        artifact(2, path="/srv/library/b", root=root(9)),
+        artifact(3, path="/srv/library/old c"),
+    ]
+    assert still_wanted(plan, artifacts) == {1}

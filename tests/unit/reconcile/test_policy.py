@@ -1,0 +1,39 @@
+"""From the configuration to the rules."""
+
+from pathlib import PurePosixPath
+
+import pytest
+
+from reconciler.config import LibrarySettings, RetrySettings, Settings, StatusSettings
+from reconciler.errors import InvalidInputError
+from reconciler.library.naming import DEFAULT_TEMPLATE
+from reconciler.reconcile.policy import policy_of
+
+ROOT = PurePosixPath("/srv/music")
+
+
+def test_the_library_is_below_the_root_where_nothing_is_said():
+    """A fresh root needs no configuration."""
+    policy = policy_of(Settings(), root=ROOT)
+    assert policy.places.library_roots == (PurePosixPath("/srv/music/library"),)
+    assert policy.places.naming == DEFAULT_TEMPLATE
+
+
+def test_what_is_configured_is_taken():
+    """Each setting arrives where it is used."""
+    settings = Settings(
+        library=LibrarySettings(roots=("/mnt/a", "/mnt/b"), naming="{artist}/{title}"),
+        retry=RetrySettings(interval_s=5.0, max_interval_s=50.0, limit=7),
+        status=StatusSettings(interval_s=60.0),
+    )
+    policy = policy_of(settings, root=ROOT)
+    assert policy.places.library_roots == (PurePosixPath("/mnt/a"), PurePosixPath("/mnt/b"))
+    assert policy.places.naming == "{artist}/{title}"
+    assert (policy.retry_interval_s, policy.retry_interval_s_max, policy.retry_limit) == (5.0, 50.0, 7)
+    assert policy.status_interval_s == 60.0
+
+
+def test_a_template_that_names_all_tracks_alike_is_refused_at_the_start():
+    """Not when the first album has been fetched."""
+    with pytest.raises(InvalidInputError, match="same name"):
+        policy_of(Settings(library=LibrarySettings(naming="{album}/song")), root=ROOT)
