@@ -1,0 +1,109 @@
+"""`reconciler job ...`: one job, looked at closely.
+
+Owns: `show` and `trace`. Never: asks a daemon; it reads files and database beside one.
+"""
+
+from dataclasses import asdict
+
+import click
+
+from reconciler.cli.context import Context, state_options
+from reconciler.cli.jobs import JobView, view_of
+from reconciler.cli.render import megabytes, shown
+from reconciler.cli.render_trace import format_summary
+from reconciler.clock import rfc3339
+from reconciler.errors import NotFoundError
+from reconciler.traces.session_log import line_of
+from reconciler.traces.store import TraceStore
+from reconciler.traces.summary import summarise
+
+
+@click.group(short_help="Look at one job: show, trace.")
+def job() -> None:
+    """Look at one job."""
+
+
+@job.command()
+@click.argument("job_id")
+@state_options
+def show(context: Context, job_id: str) -> None:
+    """Show what is known of a job: its tracks, where their files are, its conditions.
+
+    JOB_ID may be shortened to what makes it unique.
+
+    \b
+    Example:
+      reconciler job show 01HRQ4
+    """
+    with context.database() as database:
+        view = view_of(database, context.root, job_id)
+    if context.as_json:
+        context.print_json(view.as_json())
+        return
+    for line in _lines(view):
+        click.echo(line)
+
+
+@job.command()
+@click.argument("job_id")
+@click.option("--events", is_flag=True, help="Every event, one line each: timestamp|type|action|peer|bytes|error.")
+@state_options
+def trace(context: Context, job_id: str, *, events: bool) -> None:
+    """Tell the story of a job: who gave what, how fast, and what went wrong.
+
+    JOB_ID may be shortened to what makes it unique.
+
+    \b
+    Examples:
+      reconciler job trace 01HRQ4
+      reconciler job trace 01HRQ4 --events | grep ChunkFailed
+    """
+    with context.database() as database:
+        view = view_of(database, context.root, job_id)
+        found = TraceStore(database, context.root / "logs" / "sessions").events(view.record.job_id)
+    if not found:
+        raise NotFoundError(
+            f"job {view.record.job_id} has no events yet", hint="it waits for its turn; `reconciler job show` says why"
+        )
+    if events and context.as_json:
+        context.print_json([asdict(event) for event in found])
+    elif events:
+        for event in found:
+            click.echo(line_of(event), nl=False)
+    elif context.as_json:
+        context.print_json(asdict(summarise(found)))
+    else:
+        click.echo(format_summary(summarise(found)))
+
+
+def _lines(view: JobView) -> list[str]:
+    record = view.record
+    lines = [
+        f"Job:        {record.job_id}",
+        f"Manifest:   {shown(record.path, 200)}",
+        f"State:      {record.state.value}",
+        f"Tracks:     {view.tracks_text}",
+        f"Received:   {megabytes(view.bytes_received)}",
+    ]
+    if record.started_at is not None:
+        lines.append(f"Started:    {rfc3339(record.started_at)}")
+    if record.completed_at is not None:
+        lines.append(f"Completed:  {rfc3339(record.completed_at)}")
+    if view.next_text:
+        lines.append(f"Waiting:    {shown(view.next_text, 400)}")
+    if view.artifacts:
+        lines += ["", "Files:"]
+        lines += [
+            f"  {each.position:>3}  {megabytes(each.size):>9}  {shown(each.path, 400)}" for each in view.artifacts
+        ]
+    if record.conditions:
+        lines += ["", "Conditions:"]
+        lines += [
+            f"  {c.type}={c.status} {c.reason} since {c.last_transition_time}{_said(c.message)}"
+            for c in record.conditions
+        ]
+    return lines
+
+
+def _said(message: str) -> str:
+    return f": {shown(message, 400)}" if message else ""

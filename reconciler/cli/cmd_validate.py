@@ -1,0 +1,106 @@
+"""`reconciler validate`: every problem of every manifest, before anything runs.
+
+Owns: which files are looked at and how problems are printed. Never: needs a daemon, a network or a configuration.
+"""
+
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import click
+
+from reconciler.cli.context import CONFIGURATION_NAME, Context, root_options, settings_in
+from reconciler.errors import ExitCode, FileBusyError, InvalidInputError, NotFoundError, UnsafePathError
+from reconciler.manifests.document import Document, pointer_of
+from reconciler.manifests.files import read_file
+from reconciler.manifests.model import Manifest, Problem
+from reconciler.manifests.read import read_document, read_manifest
+from reconciler.reconcile.names import is_manifest_name
+from reconciler.reconcile.orders import plan_of
+from reconciler.reconcile.policy import policy_of
+
+
+@click.command(short_help="Check manifests; print every problem with file, line and column.")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@root_options
+def validate(context: Context, paths: tuple[Path, ...]) -> None:
+    """Check manifests and print each problem as `file:line:column: field: what is wrong`.
+
+    PATHS are files or folders; without any, jobs/active of the root folder. Needs no daemon and no network, so it fits
+    a git hook or CI. Exit code 0 when nothing is wrong, 2 when something is.
+
+    \b
+    Examples:
+      reconciler validate jobs/active
+      reconciler validate --json loveless.yml
+    """
+    files = _files(paths or (context.root / "jobs" / "active",))
+    found = [(path, problem) for path in files for problem in _problems(path)]
+    errors = sum(problem.severity == "error" for _, problem in found)
+    if context.as_json:
+        context.print_json([_as_json(path, problem) for path, problem in found])
+    else:
+        for path, problem in found:
+            click.echo(f"{path}:{problem}" + (" (warning)" if problem.severity == "warning" else ""))
+        click.echo(_summary(len(files), errors), err=True)
+    if errors:
+        raise click.exceptions.Exit(ExitCode.INVALID_INPUT)
+
+
+def _files(paths: tuple[Path, ...]) -> list[Path]:
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            files.extend(sorted(each for each in path.iterdir() if is_manifest_name(each.name)))
+        elif path.exists():
+            files.append(path)
+        else:
+            raise NotFoundError(f"{path} is not there", hint="name a manifest, a folder of manifests, or --root")
+    return files
+
+
+def _problems(path: Path) -> tuple[Problem, ...]:
+    try:
+        data = read_file(path).data
+        parsed = read_manifest(data)
+    except (InvalidInputError, UnsafePathError, FileBusyError) as error:
+        return (Problem(line=0, column=0, pointer="", message=error.message, hint=error.hint),)
+    if parsed.manifest is None:
+        return parsed.problems
+    return (*parsed.problems, *_placing(path, data, parsed.manifest))
+
+
+def _placing(path: Path, data: bytes, manifest: Manifest) -> tuple[Problem, ...]:
+    """What the configuration says about where files go, for a manifest that lies in a root folder with a
+    configuration.
+    """
+    root = path.absolute().parent.parent.parent
+    if path.absolute().parent != root / "jobs" / "active" or not (root / CONFIGURATION_NAME).exists():
+        return ()
+    plan = plan_of(manifest.spec, policy_of(settings_in(root), root=PurePosixPath(root)).places)
+    if not isinstance(plan, Problem):
+        return ()
+    document = read_document(data)
+    if not isinstance(document, Document):
+        return (plan,)
+    marks = {pointer_of(path): mark for path, mark in document.marks.items()}
+    place = marks[plan.pointer].value if plan.pointer in marks else None
+    return (plan if place is None else replace(plan, line=place.line, column=place.column),)
+
+
+def _as_json(path: Path, problem: Problem) -> dict[str, str | int]:
+    return {
+        "file": str(path),
+        "line": problem.line,
+        "column": problem.column,
+        "pointer": problem.pointer,
+        "message": problem.message,
+        "hint": problem.hint,
+        "severity": problem.severity,
+    }
+
+
+def _summary(files: int, errors: int) -> str:
+    counted = f"{files} manifest{'' if files == 1 else 's'}"
+    if not errors:
+        return f"{counted}: nothing wrong"
+    return f"{counted}: {errors} problem{'' if errors == 1 else 's'}"

@@ -1,0 +1,127 @@
+"""What files and database say of a job, put together for a person.
+
+Owns: that view. Never: changes anything, or needs a daemon.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.clock import rfc3339
+from reconciler.errors import InvalidInputError, NotFoundError, ReconcilerError
+from reconciler.manifests.files import read_file
+from reconciler.manifests.model import Manifest, MbReleaseSpec
+from reconciler.manifests.read import read_manifest
+from reconciler.state.database import Database
+from reconciler.state.jobs import JobStore
+from reconciler.state.records import Artifact, JobRecord
+
+_RECEIVED = """
+    SELECT COALESCE(SUM(bytes_transferred), 0) FROM SwarmEvents
+    WHERE job_id = ? AND type = 'ChunkReceived' AND NOT is_error
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """One job."""
+
+    record: JobRecord
+    manifest: Manifest | None
+    """None where the file is gone or cannot be read now."""
+    artifacts: tuple[Artifact, ...]
+    bytes_received: int
+    """Accepted bytes over all runs."""
+
+    @property
+    def tracks_total(self) -> int | None:
+        """Tracks or files that the manifest asks for; None where it cannot be read."""
+        if self.manifest is None:
+            return None
+        spec = self.manifest.spec
+        return len(spec.tracks) if isinstance(spec, MbReleaseSpec) else len(spec.files)
+
+    @property
+    def tracks_text(self) -> str:
+        """`3/12`: published of wanted."""
+        total = self.tracks_total
+        return f"{len(self.artifacts)}/{'?' if total is None else total}"
+
+    @property
+    def next_text(self) -> str:
+        """Why it is not done, and when it is tried again."""
+        if self.record.completed_at is not None:
+            return ""
+        when = f"next try {rfc3339(self.record.retry_at)}" if self.record.retry_at is not None else ""
+        return "; ".join(part for part in (self.record.error_message, when) if part)
+
+    def as_json(self) -> dict[str, object]:
+        """The view as plain values."""
+        record = self.record
+        return {
+            "job_id": record.job_id,
+            "job_type": record.job_type.value,
+            "path": record.path,
+            "state": record.state.value,
+            "generation": record.generation,
+            "attempts": record.attempts,
+            "tracks_total": self.tracks_total,
+            "tracks_completed": [artifact.position for artifact in self.artifacts],
+            "bytes_received": self.bytes_received,
+            "started_at": _time(record.started_at),
+            "completed_at": _time(record.completed_at),
+            "retry_at": _time(record.retry_at),
+            "error": record.error_message,
+            "files": [
+                {"position": a.position, "path": a.path, "size": a.size, "sha256": a.sha256, "root": a.root}
+                for a in self.artifacts
+            ],
+            "conditions": [
+                {
+                    "type": c.type,
+                    "status": c.status,
+                    "reason": c.reason,
+                    "message": c.message,
+                    "since": c.last_transition_time,
+                }
+                for c in record.conditions
+            ],
+        }
+
+
+def views_of(database: Database, root: Path) -> list[JobView]:
+    """Every job, in the order of their ids (which is that of their making)."""
+    store = JobStore(database)
+    return [_view(database, store, record, root) for record in sorted(store.all(), key=lambda record: record.job_id)]
+
+
+def view_of(database: Database, root: Path, name: str) -> JobView:
+    """The job whose id begins with `name`; NotFoundError for none, InvalidInputError for several."""
+    store = JobStore(database)
+    found = store.find(name.strip())
+    if not found:
+        raise NotFoundError(f"no job's id begins with {name!r}", hint="`reconciler status` lists them")
+    if len(found) > 1:
+        ids = ", ".join(record.job_id for record in found[:5])
+        raise InvalidInputError(f"{len(found)} jobs begin with {name!r}: {ids}", hint="write more of the id")
+    return _view(database, store, found[0], root)
+
+
+def _view(database: Database, store: JobStore, record: JobRecord, root: Path) -> JobView:
+    received = database.read(lambda connection: connection.execute(_RECEIVED, (record.job_id,)).fetchone()[0])
+    return JobView(
+        record=record,
+        manifest=_manifest(root / record.path),
+        artifacts=store.artifacts(record.job_id, record.generation),
+        bytes_received=int(received),
+    )
+
+
+def _manifest(path: Path) -> Manifest | None:
+    try:
+        return read_manifest(read_file(path).data).manifest
+    except (ReconcilerError, FileNotFoundError):
+        return None
+
+
+def _time(unix_s: float | None) -> str | None:
+    return None if unix_s is None else rfc3339(unix_s)

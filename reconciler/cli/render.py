@@ -1,0 +1,24 @@
+"""Numbers, times and foreign text as a person reads them in a terminal.
+
+Owns: these forms. Never: where they are printed.
+"""
+
+from reconciler.traces.session_log import escape
+
+_MEGA = 1e6
+
+
+def megabytes(size_bytes: float) -> str:
+    """A size in MB (10^6 bytes) with one decimal."""
+    return f"{size_bytes / _MEGA:.1f} MB"
+
+
+def rate(bytes_per_s: float) -> str:
+    """A speed in MB/s; nothing for a peer that has none yet."""
+    return f"{bytes_per_s / _MEGA:.1f} MB/s" if bytes_per_s else ""
+
+
+def shown(text: str, width: int) -> str:
+    """Text of unknown origin, escaped and cut to `width` characters."""
+    safe = escape(text)
+    return safe if len(safe) <= width else safe[: width - 1] + "…"

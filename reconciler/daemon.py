@@ -1,0 +1,218 @@
+"""The composition root: every part is built here, once, and handed what it needs.
+
+Owns: which concrete part stands behind each port, the task group, signals, the order of starting and stopping.
+Never: decides anything about a job.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from loguru import logger
+
+from reconciler.clock import Clock, SystemClock
+from reconciler.config import OverlaySettings, Settings
+from reconciler.engine.disk import Shelves
+from reconciler.engine.engine import Engine
+from reconciler.engine.partfile import PartStore
+from reconciler.errors import DiskError
+from reconciler.ids import JobId
+from reconciler.library.index import LibraryIndex
+from reconciler.manifests.model import OverlayPeerSource
+from reconciler.overlay.fairness import UploadLimits
+from reconciler.overlay.identity import Identity
+from reconciler.overlay.keyfile import load_or_make
+from reconciler.overlay.server import OverlayServer
+from reconciler.reconcile.finalise import RunResult
+from reconciler.reconcile.loop import Reconciler, Surroundings
+from reconciler.reconcile.observe import Folders
+from reconciler.reconcile.policy import policy_of
+from reconciler.reconcile.wakeup import EventWakeup
+from reconciler.reconcile.watch import FolderWatch
+from reconciler.sources.base import Source
+from reconciler.sources.http import HttpSource
+from reconciler.sources.overlay import OverlaySource
+from reconciler.state.database import Database
+from reconciler.state.jobs import JobStore
+from reconciler.state.location import InstanceLock
+from reconciler.traces.store import TraceStore
+
+# How long an event may wait in memory. Long enough that a fast download is written in large batches, short enough that
+# `job trace` beside a running daemon is current for a person, and that a crash loses little of the story (never a
+# fact).
+TRACE_FLUSH_S = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where a daemon works."""
+
+    root: Path
+    """Absolute: manifests, logs, the default library."""
+    state: Path
+    """Absolute: database, parts, identity, lock."""
+
+
+class Daemon:
+    """All parts of one daemon. Made by `opened`, used once."""
+
+    def __init__(self, places: Places, settings: Settings, database: Database) -> None:
+        self._settings = settings
+        self._clock: Clock = SystemClock()
+        self._index = LibraryIndex(database)
+        self._identity = load_or_make(places.state / "identity")
+        self._folders = Folders(root=places.root)
+        store = JobStore(database)
+        self.traces = TraceStore(database, places.root / "logs" / "sessions")
+        self._overlay = self._overlay_source(settings.mesh.overlay)
+        self._http = HttpSource(timeout_s=settings.transfers.searches_timeout_s)
+        sources: tuple[Source, ...] = (self._http,) if self._overlay is None else (self._overlay, self._http)
+        self.engine = Engine(
+            sources=sources,
+            shelves=Shelves(
+                parts=PartStore(parts=places.state / "parts", quarantine=places.state / "quarantine"),
+                index=self._index,
+                jobs=store,
+                flush_traces=self.traces.flush,
+                clock=self._clock,
+            ),
+            reporter=self.traces,
+            clock=self._clock,
+            entropy=os.urandom,
+            stall_timeout_s=settings.transfers.stall_timeout_s,
+            on_change=self._on_change,
+        )
+        self._reconciler = Reconciler(
+            Surroundings(
+                folders=self._folders,
+                store=store,
+                engine=self.engine,
+                traces=self.traces,
+                clock=self._clock,
+                wakeup=EventWakeup(),
+                chance=random.random,
+                entropy=os.urandom,
+                make_watch=FolderWatch,
+            ),
+            policy=policy_of(settings, root=PurePosixPath(places.root)),
+        )
+
+    async def run(self, *, once: bool) -> RunResult:
+        """Reconcile until a signal; with `once`, until nothing more can be done now."""
+        with self._signals():
+            async with asyncio.TaskGroup() as tasks, self._serving():
+                background = [tasks.create_task(self.engine.serve()), tasks.create_task(self._keep_flushing())]
+                try:
+                    return await self._reconciler.run(once=once)
+                finally:
+                    for task in background:
+                        task.cancel()
+                    await asyncio.wait(background)
+                    await self._close()
+
+    def _on_change(self, job_id: JobId) -> None:
+        self._reconciler.on_change(job_id)
+
+    def _overlay_source(self, overlay: OverlaySettings) -> OverlaySource | None:
+        if not overlay.enabled:
+            return None
+        peers = tuple(OverlayPeerSource(peer=each.peer, host=each.host, port=each.port) for each in overlay.peers)
+        return OverlaySource(
+            identity=self._identity,
+            peers=peers,
+            clock=self._clock,
+            entropy=os.urandom,
+            timeout_s=self._settings.transfers.searches_timeout_s,
+        )
+
+    @contextlib.asynccontextmanager
+    async def _serving(self) -> AsyncIterator[None]:
+        """Serve other peers meanwhile, where the configuration asks for it."""
+        overlay = self._settings.mesh.overlay
+        if not overlay.enabled or overlay.listen is None:
+            yield
+            return
+        async with serving(self._identity, self._index, overlay, clock=self._clock):
+            yield
+
+    async def _keep_flushing(self) -> None:
+        failing = False
+        while True:
+            await asyncio.sleep(TRACE_FLUSH_S)
+            try:
+                await asyncio.to_thread(self.traces.flush)
+            except DiskError as error:
+                if not failing:  # said once, not four times a second; the events wait in their bounded buffer
+                    logger.bind(why=error.message).error("the trace cannot be written; free some space")
+                failing = True
+            else:
+                failing = False
+
+    async def _close(self) -> None:
+        if self._overlay is not None:
+            await self._overlay.close()
+        await self._http.close()
+        await asyncio.to_thread(self.traces.flush)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGTERM and SIGINT end the run in order; a second one ends the process at once."""
+        loop = asyncio.get_running_loop()
+        kinds = (signal.SIGTERM, signal.SIGINT)
+
+        def first() -> None:
+            logger.info("stopping; what is on disk is kept, a second signal ends at once")
+            for kind in kinds:
+                loop.remove_signal_handler(kind)
+            self._reconciler.request_stop()
+
+        for kind in kinds:
+            loop.add_signal_handler(kind, first)
+        try:
+            yield
+        finally:
+            for kind in kinds:
+                loop.remove_signal_handler(kind)
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    identity: Identity, index: LibraryIndex, overlay: OverlaySettings, *, clock: Clock
+) -> AsyncIterator[int]:
+    """Serve `index` to overlay peers while the block runs; gives the port that is listened on."""
+    assert overlay.listen is not None
+    server = OverlayServer(
+        identity=identity,
+        index=index,
+        limits=UploadLimits(
+            slots=overlay.upload_slots,
+            slots_per_peer=overlay.upload_slots_per_peer,
+            bytes_per_s=overlay.upload_kbps * 1000 // 8,
+        ),
+        clock=clock,
+    )
+    port = await server.start(overlay.listen.host, overlay.listen.port)
+    logger.bind(peer=identity.id, host=overlay.listen.host, port=port).info("overlay peer listens")
+    try:
+        yield port
+    finally:
+        await server.stop()
+
+
+@contextlib.contextmanager
+def opened(places: Places, settings: Settings) -> Iterator[Daemon]:
+    """Take the state folder for this process and build everything on it.
+
+    Raises OtherInstanceError while another daemon holds it, StateDamagedError, BadConfigurationError, DiskError.
+    """
+    with InstanceLock(places.state):
+        database = Database.open(places.state / "reconciler.db")
+        try:
+            yield Daemon(places, settings, database)
+        finally:
+            database.close()

@@ -1,0 +1,102 @@
+"""Whole programs for end-to-end tests: the daemon and its peers as processes, and what they leave behind.
+
+Owns: starting them and reading their traces. Never: looks inside a running one.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+from reconciler.cli.demo_peer import __name__ as peer_module
+from reconciler.ids import JobId
+from reconciler.library.index import Holding, LibraryIndex
+from reconciler.overlay.filehash import hash_file
+from reconciler.state.database import Database
+from reconciler.traces.store import TraceStore
+
+TIMEOUT_S = 60
+
+
+def command(*words):
+    """The command line of this checkout's interpreter."""
+    return [sys.executable, "-m", "reconciler", *map(str, words)]
+
+
+def run(*words, check=None):
+    """Run a command to its end; with `check`, its exit code must be that."""
+    done = subprocess.run(command(*words), capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    if check is not None:
+        assert done.returncode == check, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def events_of(root, state):
+    """Every stored event of the only job, in order."""
+    database = Database.open_read_only(state / "reconciler.db")
+    try:
+        (job_id,) = database.read(lambda c: [row[0] for row in c.execute("SELECT job_id FROM jobs")])
+        return TraceStore(database, root / "logs" / "sessions").events(JobId(job_id))
+    finally:
+        database.close()
+
+
+def stock(folder, path, *, recording=None):
+    """Make a peer's state folder whose index offers the file at `path`; gives the file's hashes."""
+    with path.open("rb") as file:
+        hashes = hash_file(file.fileno(), path.stat().st_size)
+    found = path.stat()
+    database = Database.open(folder / "reconciler.db")
+    try:
+        LibraryIndex(database).add(
+            Holding(
+                root=hashes.root,
+                size=found.st_size,
+                recording=recording,
+                path=str(path),
+                codec="FLAC",
+                container="flac",
+                lossless=True,
+                bitrate_bps=800_000,
+                duration_ms=10_000,
+                sha256=hashes.sha256,
+                device=found.st_dev,
+                inode=found.st_ino,
+                mtime_ns=found.st_mtime_ns,
+                chunk_hashes=b"".join(hashes.chunk_hashes),
+                added_at=found.st_mtime,
+            )
+        )
+    finally:
+        database.close()
+    return hashes
+
+
+@contextmanager
+def peer(folder, *, upload_kbps=0):
+    """Run one overlay peer over the index in `folder`; gives `<id>@host:port`."""
+    words = [sys.executable, "-m", peer_module, str(folder), str(upload_kbps)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        told = json.loads(process.stdout.readline())
+        try:
+            yield f"{told['peer']}@127.0.0.1:{told['port']}"
+        finally:
+            process.stdin.close()
+            process.terminate()
+
+
+def journaled(state):
+    """Chunks that the journals of a state folder name, by track position."""
+    found = {}
+    for journal in Path(state, "parts").glob("*.journal"):
+        position = int(journal.stem.rpartition(".")[2])
+        lines = journal.read_bytes().split(b"\n")[1:-1]
+        found[position] = {int(line.split()[0]) for line in lines}
+    return found
+
+
+def environment(**extra):
+    """This process's environment with more in it."""
+    return {**os.environ, **extra}
