@@ -130,7 +130,7 @@ def settings_of(document: Mapping[str, Any]) -> Settings:
 
 
 def with_environment(tree: TextTree, environ: Mapping[str, str]) -> TextTree:
-    """Lay `RECONCILER__MESH__OVERLAY__LISTEN=...` over a text tree; lists are comma-separated, names are case-blind."""
+    """Lay `RECONCILER__MESH__OVERLAY__LISTEN=...` over a text tree; lists are comma-separated."""
     for name, path in environment_paths(environ).items():
         tree = _laid_over(tree, path, _list_or_text(path, environ[name]))
     return tree
@@ -146,7 +146,7 @@ def parse_host_port(text: str) -> HostPort:
     """Take `host:port` or `[::1]:port` apart; raises ValueError that says what is wrong."""
     host, colon, port = text.rpartition(":")
     if not colon or not _PORT.fullmatch(port) or int(port) > _PORT_MAX:
-        raise ValueError("has no port between 0 and 65535 at its end")
+        raise ValueError("has no port in 0-65535 at its end")
     if not _HOST.fullmatch(host):
         raise ValueError("does not begin with a host name or address")
     return HostPort(host=host.strip("[]"), port=int(port))

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from reconciler.config import Settings
 from reconciler.errors import BadConfigurationError, InvalidInputError, NotFoundError
+from reconciler.library.naming import DEFAULT_TEMPLATE, check_template
 from reconciler.manifests.configuration import read_configuration
 from reconciler.manifests.files import read_file
 from reconciler.state.database import Database
@@ -88,6 +89,10 @@ def settings_in(root: Path) -> Settings:
     if isinstance(found, tuple):
         lines = "\n".join(f"{path}:{problem}" for problem in found)
         raise BadConfigurationError(lines, hint="mend the configuration and start again")
+    try:
+        check_template(found.library.naming or DEFAULT_TEMPLATE)
+    except InvalidInputError as error:
+        raise BadConfigurationError(f"{path}: library.naming: {error.message}", hint=error.hint) from error
     return found
 
 

@@ -81,6 +81,7 @@ def _performance(summary: SwarmSessionSummary) -> list[str]:
         f"Avg throughput: {format_rate(summary.average_throughput_bytes_per_s)}",
         f"Total chunks: {summary.chunks_total}",
         f"Failed chunks: {summary.chunks_failed} ({share:.1%})",
+        *([f"Fetched twice: {format_bytes(summary.bytes_duplicate)}"] if summary.bytes_duplicate else []),
     ]
 
 

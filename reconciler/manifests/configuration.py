@@ -3,11 +3,11 @@
 Owns: how the two are joined. Never: opens the file or reads the environment; both are arguments.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from reconciler.config import Settings, environment_paths, settings_of, with_environment
-from reconciler.manifests.document import NOWHERE, Mark, pointer_of
+from reconciler.manifests.document import NOWHERE, Mark, Path, pointer_of
 from reconciler.manifests.model import Problem
 from reconciler.manifests.read import read_document
 from reconciler.manifests.schema import coerce, load_schema
@@ -22,16 +22,18 @@ def read_configuration(data: bytes, environ: Mapping[str, str]) -> Settings | tu
     if isinstance(document, tuple):
         return document
     variables = {path: name for name, path in environment_paths(environ).items()}
-    document = replace(
-        document,
-        tree=with_environment(document.tree, environ),
-        marks={**document.marks, **dict.fromkeys(variables, Mark(key=NOWHERE, value=NOWHERE))},
-    )
+    marks = {path: mark for path, mark in document.marks.items() if not _overridden(path, variables)}
+    marks.update(dict.fromkeys(variables, Mark(key=NOWHERE, value=NOWHERE)))
+    document = replace(document, tree=with_environment(document.tree, environ), marks=marks)
     value, problems = coerce(document, load_schema("configuration"))
     if problems or not isinstance(value, dict):
         names = {pointer_of(path): name for path, name in variables.items()}
         return tuple(_naming_its_variable(problem, names) for problem in problems)
     return settings_of(value)
+
+
+def _overridden(path: Path, variables: Iterable[Path]) -> bool:
+    return any(path[: len(variable)] == variable for variable in variables)
 
 
 def _naming_its_variable(problem: Problem, names: Mapping[str, str]) -> Problem:

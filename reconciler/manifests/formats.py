@@ -123,7 +123,7 @@ def check_listen_address(text: str) -> None:
         if text:
             parse_host_port(text)
     except ValueError as error:
-        raise FormatError(str(error), 'write "0.0.0.0:7443", or "" to serve nobody') from None
+        raise FormatError(str(error), 'write "0.0.0.0:7443", or "" for none') from None
 
 
 def check_codec(text: str) -> None:

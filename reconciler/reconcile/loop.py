@@ -170,6 +170,9 @@ class Reconciler:
         for record in self._store.all():
             if self._folders.is_active(record.path):
                 self._registry.place(record.job_id, record.path)
+            if self._once and record.retry_at is not None:
+                # Who runs it once, by hand or from a timer of their own, wants a try now, not when the daemon would.
+                self._store.put(replace(record, retry_at=self._clock.wall()))
 
     def _on_name(self, name: str) -> None:
         path = self._folders.relative(self._folders.active / name)

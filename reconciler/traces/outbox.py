@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.errors import DiskError, UnsafePathError
+from reconciler.errors import DiskError, ReconcilerError, UnsafePathError
 from reconciler.ids import JobId, is_job_id
 from reconciler.state.database import Database
 from reconciler.traces.rows import event_of
@@ -47,19 +47,31 @@ class SessionLogs:
         self._database = database
         self._folder = folder
         self._seen_rowid = 0
-        """Every event up to here is in its log; unknown (0) at first, then all jobs are looked at once."""
+        """Every event up to here is in its log, but for jobs in `_behind`; 0 at first, then all jobs are looked at."""
+        self._behind: set[JobId] = set()
+        """Jobs whose log could not be written the last time."""
 
     def catch_up_all(self) -> None:
         """Write the lines of every event that has none yet. Raises DiskError; what is missing follows next time."""
         newest, jobs = self._database.read(lambda connection: _jobs_after(connection, self._seen_rowid))
-        self.catch_up(job for job in jobs if is_job_id(job))
+        self._behind.update(job for job in jobs if is_job_id(job))
         self._seen_rowid = newest
+        self.catch_up(sorted(self._behind))
 
     def catch_up(self, jobs: Iterable[JobId]) -> None:
-        """Write the lines of these jobs' events that have none yet."""
-        reached = [self._append(job_id) for job_id in jobs]
+        """Write the lines of these jobs' events that have none yet; one that fails does not hold up the others."""
+        reached: list[LogPosition] = []
+        failed: list[ReconcilerError] = []
+        for job_id in jobs:
+            try:
+                reached.append(self._append(job_id))
+            except ReconcilerError as error:
+                failed.append(error)
         if reached:
             self._database.write(lambda connection: _record(connection, reached)).result()
+        self._behind.difference_update(position.job_id for position in reached)
+        if failed:
+            raise failed[0]
 
     def _append(self, job_id: JobId) -> LogPosition:
         if not is_job_id(job_id):

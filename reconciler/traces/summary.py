@@ -7,6 +7,7 @@ How it counts:
 - Events are taken in the order of their own time; one that comes twice (same id) counts once.
 - Bytes and chunks are contributed by a ChunkReceived that is no error. A ChunkFailed or ChunkTimedOut is one failed
   chunk of the peer that it names; what that peer had sent for it is refused bytes.
+- A ChunkReceived `duplicate` is no chunk of the file and no failure: its bytes are counted apart.
 - A job runs from a JobStart to the last event before the next JobStart. Its duration, and the offset of a key event,
   leave out the time in between, when it was stopped, waited for a retry, or had crashed.
 - Throughput is contributed bytes over the time in which contributed chunks were under way; times that overlap (several
@@ -88,6 +89,8 @@ class SwarmSessionSummary:
     bytes_contributed: int
     bytes_refused: int
     """Received, and not counted because they were wrong."""
+    bytes_duplicate: int
+    """Received, and not counted because another peer had been faster with the same chunk: the price of the end game."""
     chunks_total: int
     """Contributed and failed ones."""
     chunks_failed: int
@@ -163,6 +166,7 @@ class _Tally:
         self._earlier_runs_ms = 0
         self._starts = 0
         self._resumes = 0
+        self._bytes_duplicate = 0
         self._peers: dict[tuple[str, str], _Peer] = {}
         self._spans = _Spans()
         self._key_events: list[KeyEvent] = []
@@ -177,6 +181,8 @@ class _Tally:
                 self._ended_ms = None if self._status in ("stopped", "unfinished") else event.timestamp_ms
             case EventType.CHUNK_RECEIVED if not event.is_error:
                 self._receive(event)
+            case EventType.CHUNK_RECEIVED if event.action == "duplicate":
+                self._bytes_duplicate += event.bytes_transferred
             case EventType.CHUNK_RECEIVED | EventType.CHUNK_FAILED | EventType.CHUNK_TIMED_OUT:
                 peer = self._peer(event)
                 peer.chunks_failed += 1
@@ -209,6 +215,7 @@ class _Tally:
             average_throughput_bytes_per_s=self._spans.bytes_per_s(contributed),
             bytes_contributed=contributed,
             bytes_refused=sum(peer.bytes_refused for peer in peers),
+            bytes_duplicate=self._bytes_duplicate,
             chunks_total=sum(peer.chunks for peer in peers) + failed,
             chunks_failed=failed,
             resumes=self._resumes,

@@ -117,6 +117,9 @@ def test_a_job_that_cannot_complete_is_told_and_shown(root, manifest):
     (job,) = json.loads(run("status", "--json", *where, check=0).stdout)
     assert (job["state"], job["attempts"], job["tracks_total"]) == ("failed", 1, 1)
     assert job["retry_at"] is not None
+    run("run", "--once", *where, check=3)  # asked for by hand: tried again at once, whatever the backoff says
+    (again,) = json.loads(run("status", "--json", *where, check=0).stdout)
+    assert again["attempts"] == 2
     shown = run("job", "show", job["job_id"][:10].lower(), *where, check=0).stdout
     assert "no peer offers it" in shown
     assert "Status: " in run("job", "trace", job["job_id"], *where, check=0).stdout
@@ -130,6 +133,14 @@ def test_a_bad_configuration_starts_nothing(root):
     assert "did you mean listen?" in done.stderr
     assert "did you mean library?" in done.stderr
     assert not (root.parent / "state").exists()
+
+
+def test_a_naming_template_with_an_unknown_word_is_bad_configuration(root):
+    """Found before anything starts, with a suggestion."""
+    (root / "reconciler.yml").write_text('library: {naming: "{albun}/{title}"}\n')
+    done = run("run", "--once", "--root", root, "--state", root.parent / "state", check=78)
+    assert "library.naming" in done.stderr
+    assert "album" in done.stderr
 
 
 def test_a_second_daemon_is_refused(root):

@@ -52,6 +52,7 @@ SUMMARY = SwarmSessionSummary(
     average_throughput_bytes_per_s=4.5 * MEGA,
     bytes_contributed=380 * MEGA,
     bytes_refused=0,
+    bytes_duplicate=0,
     chunks_total=95,
     chunks_failed=2,
     resumes=0,

@@ -5,6 +5,7 @@ import json
 import random
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -384,7 +385,7 @@ def test_a_mistake_in_an_album_is_named_with_its_place_and_its_remedy(old: str, 
         (
             f"{PEER}@[::1]:7443",
             f"{PEER}@host",
-            f"14:21: spec.files[0].sources[1].overlay: `{PEER[:40]}...` has no port between 0 and 65535 at its end",
+            f"14:21: spec.files[0].sources[1].overlay: `{PEER[:40]}...` has no port in 0-65535 at its end",
             "write <peer id>@host:port",
         ),
         (
@@ -592,7 +593,14 @@ def test_brackets_that_overflow_the_composer_leave_the_process_alive():
         "def run(): print(read_manifest(b'[' * 25000).problems[0].message)\n"
         "thread = threading.Thread(target=run); thread.start(); thread.join()\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert (done.returncode, done.stdout) == (0, f"nested more than {DEPTH_MAX} levels deep\n"), done.stderr
 
 

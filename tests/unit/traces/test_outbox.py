@@ -182,12 +182,28 @@ def test_a_symbolic_link_is_not_followed(database, logs, folder, tmp_path):
 
 
 def test_a_fifo_does_not_stop_it(database, logs, folder):
-    """Opening a pipe that nobody reads would wait for ever."""
+    """Opening a pipe that nobody reads would wait for ever; the other jobs get their lines, this one later."""
     folder.mkdir(parents=True)
     os.mkfifo(folder / f"{JOB}.log")
+    store(database, event(1), event(2, job_id=OTHER_JOB))
+    for _ in range(2):
+        with pytest.raises(DiskError):
+            logs.catch_up_all()
+    assert lines(folder, OTHER_JOB) == expected(2)
+    (folder / f"{JOB}.log").unlink()
+    logs.catch_up_all()
+    assert lines(folder) == expected(1)
+
+
+def test_a_device_is_not_a_log(database, logs, folder):
+    """It could be opened and written, but never compared with what was recorded."""
+    folder.mkdir(parents=True)
     store(database, event(1))
-    with pytest.raises(DiskError):
-        logs.catch_up_all()
+    reader, writer = os.openpty()
+    with pytest.raises(UnsafePathError, match="not a regular file"):
+        logs._append_to(writer, outbox.LogPosition(job_id=JOB), folder / f"{JOB}.log")
+    os.close(reader)
+    os.close(writer)
 
 
 WRITER = """

@@ -49,6 +49,14 @@ class TestPeers:
         assert [share.source for share in summary.sources] == ["overlay"]
         assert summary.sources[0].bytes_contributed == 1_000_000
 
+    def test_a_chunk_that_came_twice_is_neither_contributed_nor_failed(self):
+        """What the end game cost is counted apart."""
+        twice = replace(received(2, "bob"), action="duplicate", is_error=True, error_code="duplicate")
+        summary = summarise([START, received(1), twice, COMPLETED])
+        assert peers(summary) == [("ann", 1.0, 1, 0)]
+        assert (summary.bytes_contributed, summary.bytes_duplicate, summary.bytes_refused) == (1_000_000, 1_000_000, 0)
+        assert (summary.chunks_total, summary.chunks_failed) == (1, 0)
+
     @pytest.mark.parametrize(
         "failed",
         [

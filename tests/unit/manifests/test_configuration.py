@@ -1,0 +1,182 @@
+"""Configuration: file and environment become settings, or problems."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler import config
+from reconciler.config import (
+    HostPort,
+    PeerAddress,
+    Settings,
+    parse_host_port,
+    parse_peer_address,
+    with_environment,
+)
+from reconciler.manifests.configuration import read_configuration
+from reconciler.manifests.schema import load_schema
+
+PEER = "abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLM_01"
+
+WHOLE = f"""\
+library: {{roots: [/music, /more], naming: "{{title}}"}}
+mesh:
+  overlay:
+    enabled: false
+    listen: "0.0.0.0:7443"
+    peers: ["{PEER}@[2001:db8::1]:7443"]
+    upload_slots: 3
+    upload_slots_per_peer: 1
+    upload_kbps: 8000
+transfers: {{stall_timeout_seconds: 2.5, searches_timeout_seconds: 1}}
+status: {{interval_seconds: 0}}
+retry: {{interval_seconds: 1, max_interval_seconds: 60, limit: 0}}
+"""
+
+
+def test_every_key_becomes_a_setting():
+    """Numbers, addresses and lists arrive typed, seconds in fields that say so."""
+    settings = read_configuration(WHOLE.encode(), {})
+    assert isinstance(settings, Settings)
+    assert (settings.library.roots, settings.library.naming) == (("/music", "/more"), "{title}")
+    overlay = settings.mesh.overlay
+    assert (overlay.enabled, overlay.listen) == (False, HostPort(host="0.0.0.0", port=7443))
+    assert overlay.peers == (PeerAddress(peer=PEER, host="2001:db8::1", port=7443),)
+    assert (overlay.upload_slots, overlay.upload_slots_per_peer, overlay.upload_kbps) == (3, 1, 8000)
+    assert (settings.transfers.stall_timeout_s, settings.transfers.searches_timeout_s) == (2.5, 1.0)
+    assert settings.status.interval_s == 0
+    assert (settings.retry.interval_s, settings.retry.max_interval_s, settings.retry.limit) == (1.0, 60.0, 0)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "mesh:\n  # overlay: later\n", "mesh: {overlay: {peers: []}}\n"])
+def test_what_is_left_out_has_its_default(text: str):
+    """An empty file, and empty blocks in one, change nothing."""
+    settings = read_configuration(text.encode(), {"HOME": "/root", "RECONCILER_DEBUG": "1"})
+    assert settings == Settings()
+    assert isinstance(settings, Settings)
+    assert (settings.transfers.stall_timeout_s, settings.transfers.searches_timeout_s) == (15.0, 10.0)
+    assert (settings.status.interval_s, settings.retry.interval_s) == (15.0, 30.0)
+    assert (settings.mesh.overlay.upload_slots, settings.mesh.overlay.listen) == (8, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("mesh: {overlay: {lisen: x}}\n", "1:18: mesh.overlay.lisen: unknown field, did you mean listen?"),
+        (
+            "mesh: {overlay: {listen: 7443}}\n",
+            '1:26: mesh.overlay.listen: `7443` has no port in 0-65535 at its end, write "0.0.0.0:7443", or "" for none',
+        ),
+        (
+            "library:\n  roots: [music]\n",
+            "2:11: library.roots[0]: `music` is not an absolute path, begin it with /",
+        ),
+        ("retry: {limit: ten}\n", "1:16: retry.limit: `ten` is not a whole number, write digits only"),
+        (
+            "transfers: {stall_timeout_seconds: 15s}\n",
+            "1:36: transfers.stall_timeout_seconds: `15s` is not a number, write digits only",
+        ),
+        ("mesh: [a]\n", "1:7: mesh: a list is not a block of fields, write fields as `name: value`"),
+        ("a: 1\na: 2\n", "2:1: `a` stands here twice, first in line 1, keep one"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(text: str, expected: str):
+    """In the words that manifests are judged in."""
+    problems = read_configuration(text.encode(), {})
+    assert isinstance(problems, tuple)
+    assert [str(problem) for problem in problems] == [expected]
+
+
+def test_the_environment_lies_over_the_file():
+    """A variable sets one key and leaves its neighbours; a list is separated by commas."""
+    environ = {
+        "RECONCILER__MESH__OVERLAY__LISTEN": "[::]:0",
+        "RECONCILER__LIBRARY__ROOTS": "/a, /b,",
+        "reconciler__retry__limit": "7",
+        "RECONCILER__RETRY__LIMIT": "3",
+    }
+    settings = read_configuration(WHOLE.encode(), environ)
+    assert isinstance(settings, Settings)
+    assert settings.mesh.overlay.listen == HostPort(host="::", port=0)
+    assert (settings.mesh.overlay.upload_slots, settings.library.naming) == (3, "{title}")
+    assert settings.library.roots == ("/a", "/b")
+    assert settings.retry.limit == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        (
+            "RECONCILER__RETRY__LIMIT",
+            "many",
+            "0:0: retry.limit: RECONCILER__RETRY__LIMIT: `many` is not a whole number, write digits only",
+        ),
+        (
+            "RECONCILER__LIBRARY__ROOTS",
+            "/a,b",
+            "0:0: library.roots[1]: RECONCILER__LIBRARY__ROOTS: `b` is not an absolute path, begin it with /",
+        ),
+        (
+            "RECONCILER__RETRY__LIMITS",
+            "1",
+            "0:0: retry.limits: RECONCILER__RETRY__LIMITS: unknown field, did you mean limit?",
+        ),
+        (
+            "RECONCILER__LIBRARY__NAMING",
+            "a\nb",
+            "0:0: library.naming: RECONCILER__LIBRARY__NAMING: holds a line break, write it on one line without it",
+        ),
+    ],
+)
+def test_a_mistake_in_a_variable_names_the_variable(name: str, value: str, expected: str):
+    """It stands in no line of the file."""
+    problems = read_configuration(WHOLE.encode(), {name: value})
+    assert isinstance(problems, tuple)
+    assert [str(problem) for problem in problems] == [expected]
+
+
+def test_laying_over_leaves_the_tree_as_it_was():
+    """A pure function: the file's tree is not changed in place."""
+    tree = {"retry": {"limit": "1"}, "mesh": "text"}
+    laid = with_environment(tree, {"RECONCILER__RETRY__LIMIT": "2", "RECONCILER__MESH__OVERLAY__ENABLED": "true"})
+    assert laid == {"retry": {"limit": "2"}, "mesh": {"overlay": {"enabled": "true"}}}
+    assert tree == {"retry": {"limit": "1"}, "mesh": "text"}
+
+
+def test_every_list_of_the_schema_is_one_in_the_environment():
+    """A list that config.py did not know would arrive as one text."""
+
+    def lists(schema: dict, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+        found = {path} if schema.get("type") == "array" else set()
+        return found.union(*(lists(below, (*path, name)) for name, below in schema.get("properties", {}).items()))
+
+    assert lists(load_schema("configuration")) == config._LISTS
+
+
+@pytest.mark.parametrize(
+    "text", ["", ":1", "host", "host:", "host:65536", "host:01", "host:-1", "-a:1", "a b:1", "::1:80", "[x]:1", "a\n:1"]
+)
+def test_what_is_no_address(text: str):
+    """A host and a port, an IPv6 address in brackets."""
+    with pytest.raises(ValueError, match=r"port|host"):
+        parse_host_port(text)
+
+
+def test_a_peer_that_listens_nowhere():
+    """Port 0 is for listening only."""
+    with pytest.raises(ValueError, match="port 0"):
+        parse_peer_address(f"{PEER}@host:0")
+
+
+@given(st.text())
+def test_any_text_is_an_address_or_an_error_in_words(text: str):
+    """No other exception leaves the parser."""
+    for parse in (parse_host_port, parse_peer_address):
+        try:
+            parse(text)
+        except ValueError as error:
+            refused = str(error)
+            continue
+        refused = "accepted"
+        assert text.isascii()
+    assert refused

@@ -1,0 +1,141 @@
+"""The schemas as files that editors read, and how they agree with the code."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from reconciler.config import Settings, settings_of
+from reconciler.manifests.formats import FORMATS
+from reconciler.manifests.model import Constraints, JobType, Status
+from reconciler.manifests.schema import load_schema
+
+NAMES = ("job-manifest", "configuration")
+
+
+def schemas_within(schema: Any, pointer: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every schema in a schema, with where it stands."""
+    if isinstance(schema, dict):
+        yield pointer, schema
+        for keyword in ("properties", "$defs"):
+            for name, below in schema.get(keyword, {}).items():
+                yield from schemas_within(below, f"{pointer}/{name}")
+        yield from schemas_within(schema.get("items"), f"{pointer}[]")
+        yield from schemas_within(schema.get("additionalProperties"), f"{pointer}/*")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_schema_is_one(name: str):
+    """Both satisfy the 2020-12 meta-schema, so that editors can use them."""
+    Draft202012Validator.check_schema(load_schema(name))
+
+
+def test_every_format_is_checked_and_every_check_is_used():
+    """A format without a check would accept anything."""
+    used = {schema["format"] for name in NAMES for _, schema in schemas_within(load_schema(name)) if "format" in schema}
+    assert used == set(FORMATS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_block_is_closed_and_every_field_has_a_title(name: str):
+    """Unknown fields are mistakes; an editor shows the title of each known one."""
+    schema = load_schema(name)
+    for pointer, within in schemas_within(schema):
+        if within.get("type") == "object" and "properties" in within:
+            assert within["additionalProperties"] is False, pointer
+            for field, below in within["properties"].items():
+                meant = {**schema.get("$defs", {}).get(below.get("$ref", "").removeprefix("#/$defs/"), {}), **below}
+                assert meant.get("title"), f"{pointer}/{field}"
+            assert not set(within.get("x-later", ())) & set(within["properties"]), pointer
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_number_list_and_text_is_bounded(name: str):
+    """What a file holds has a limit each, beside that of the whole file."""
+    for pointer, within in schemas_within(load_schema(name)):
+        match within.get("type"):
+            case "integer" | "number":
+                assert {"minimum", "maximum"} <= set(within), pointer
+            case "array":
+                assert "maxItems" in within, pointer
+            case "string":
+                assert "format" in within or "maxLength" in within, pointer
+            case _:
+                pass
+
+
+def test_the_defaults_in_the_manifest_schema_are_those_of_the_code():
+    """What an editor shows as the default is what happens."""
+    fields = load_schema("job-manifest")["$defs"]["constraints"]["properties"]
+    in_code = {
+        name: list(value) if isinstance(value, tuple) else value for name, value in asdict(Constraints()).items()
+    }
+    assert set(fields) == set(in_code)
+    assert {name: field["default"] for name, field in fields.items() if "default" in field} == {
+        name: value for name, value in in_code.items() if value is not None
+    }
+
+
+def test_the_defaults_in_the_configuration_schema_are_those_of_the_code():
+    """Writing every default out changes nothing."""
+
+    def defaults(schema: Any) -> Any:
+        if "properties" in schema:
+            below = {name: defaults(field) for name, field in schema["properties"].items()}
+            return {name: value for name, value in below.items() if value is not None}
+        return schema.get("default")
+
+    written = defaults(load_schema("configuration"))
+    assert written["retry"] == {"interval_seconds": 30, "max_interval_seconds": 3600, "limit": 10}
+    assert settings_of(written) == Settings()
+
+
+def test_the_job_types_and_the_status_are_those_of_the_code():
+    """A type that the schema takes has a spec, and a status field that is written is described."""
+    schema = load_schema("job-manifest")
+    assert schema["properties"]["job_type"]["enum"] == [job_type.value for job_type in JobType]
+    described = set(schema["properties"]["status"]["properties"])
+    in_code = set(Status.__dataclass_fields__)
+    assert described == in_code - {"retry_attempts", "retry_next_at"} | {"retry"}
+
+
+def test_an_installed_package_brings_its_schemas(tmp_path: Path):
+    """Without a checkout around it the package reads the copies inside it."""
+    source = Path(__file__).parents[3]
+    shutil.copytree(source / "reconciler", tmp_path / "reconciler", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(source / "schemas", tmp_path / "reconciler" / "schemas")
+    program = "from reconciler.manifests.schema import load_schema; print(load_schema('configuration')['title'])"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env={}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "Configuration\n"), done.stderr
+
+
+def test_the_example_of_a_value_is_one():
+    """Examples that an editor offers pass the schema's own checks."""
+    for name in NAMES:
+        for pointer, within in schemas_within(load_schema(name)):
+            for example in within.get("examples", ()):
+                for value in example if isinstance(example, list) else [example]:
+                    check = FORMATS.get(within.get("format") or within.get("items", {}).get("format", ""))
+                    assert value is not None, pointer
+                    if check:
+                        check(value)
+
+
+def test_the_schemas_are_written_in_one_way():
+    """Two spaces, no escapes, a last line end: a change shows as the lines that it changes."""
+    for name in NAMES:
+        file = Path(__file__).parents[3] / "schemas" / f"{name}.schema.json"
+        text = file.read_text(encoding="utf-8")
+        assert json.loads(text) == load_schema(name)
+        assert "\\u" not in text
+        assert text.endswith("}\n")
+        assert all((len(line) - len(line.lstrip(" "))) % 2 == 0 for line in text.split("\n"))
