@@ -20,7 +20,7 @@ def cli_page() -> str:
     """Every command with its help text, as `--help` prints it."""
     parts = [HEAD, "# Commands\n"]
     for words, command in _commands(cli, ("reconciler",)):
-        context = click.Context(command, info_name=" ".join(words), max_content_width=100, terminal_width=100)
+        context = click.Context(command, info_name=" ".join(words), terminal_width=100, **cli.context_settings)
         parts.append(f"## `{' '.join(words)}`\n\n```text\n{command.get_help(context).rstrip()}\n```\n")
     return "\n".join(parts)
 
