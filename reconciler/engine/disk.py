@@ -11,6 +11,7 @@ the right content the next time and records it as adopted. Every method blocks a
 for each track.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Callable
@@ -31,7 +32,7 @@ from reconciler.engine.events import (
     WholeVerified,
 )
 from reconciler.engine.order import JobOrder, TrackOrder
-from reconciler.engine.partfile import PartName, PartStore
+from reconciler.engine.partfile import PartName, PartStore, differing
 from reconciler.errors import DiskError, UnsafePathError
 from reconciler.ids import Root, Sha256, TrackPosition
 from reconciler.library import audio
@@ -48,6 +49,12 @@ _HOW: dict[Literal["placed", "adopted", "renamed"], Literal["published", "adopte
     "adopted": "adopted",
     "renamed": "renamed",
 }
+
+
+# Up to here a published file's SHA-256 is recorded with it, for people and other tools: a quarter of a second at most.
+# A larger file is named by its root alone unless the manifest asks for the SHA-256: a gigabyte would cost a second of
+# waiting.
+WHOLE_SHA256_BYTES_MAX = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,17 +102,15 @@ class JobDisk:
         track, variant = self._tracks[command.position], command.variant
         path = self._shelves.parts.path_of(self._part(command.position), self._root)
         try:
-            with path.open("rb") as part:
-                hashes = hash_file(part.fileno(), variant.size)
-                wrong = _wrong_content(hashes, variant)
-                if wrong:
-                    return WholeRefused(position=command.position, fault="content", message=wrong)
+            sha256, wrong = _read_again(path, command)
+            if wrong:
+                return WholeRefused(position=command.position, fault="content", message=wrong)
             refusal = self._wrong_audio(path, track, variant)
         except OSError as error:
             return DiskRefused(position=command.position, message=f"could not read {path} again: {error}")
         if refusal:
             return WholeRefused(position=command.position, fault="audio", message=refusal)
-        return WholeVerified(position=command.position, sha256=Sha256(hashes.sha256))
+        return WholeVerified(position=command.position, sha256=sha256)
 
     def publish(self, command: Publish) -> Published | DiskRefused:
         """Give the part its name, index it, and record the fact."""
@@ -120,12 +125,8 @@ class JobDisk:
                 same_content=lambda existing: _holds(existing, variant.size, command.root),
             )
             self._shelves.parts.forget_journal(part, allowed_root=self._root)
-            self._record(
-                track,
-                variant,
-                placed,
-                FileHashes(root=command.root, sha256=command.sha256, chunk_hashes=command.chunk_hashes),
-            )
+            named = _Named(root=command.root, sha256=command.sha256, chunk_hashes=command.chunk_hashes)
+            self._record(track, variant, placed, named)
         except (DiskError, UnsafePathError, OSError) as error:
             return DiskRefused(position=command.position, message=str(error))
         return Published(position=command.position, path=placed.path, how=_HOW[placed.how])
@@ -168,14 +169,15 @@ class JobDisk:
             return None
         placed = Placed(path=str(Path(self._order.target_dir) / name), how="adopted")
         part = self._part(track.want.position)
-        self._record(track, variant, placed, hashes)
+        named = _Named(root=hashes.root, sha256=hashes.sha256, chunk_hashes=hashes.chunk_hashes)
+        self._record(track, variant, placed, named)
         self._shelves.parts.discard(part, allowed_root=self._root)
         return Published(position=track.want.position, path=placed.path, how="adopted")
 
-    def _record(self, track: TrackOrder, variant: Variant, placed: Placed, hashes: FileHashes) -> None:
+    def _record(self, track: TrackOrder, variant: Variant, placed: Placed, named: "_Named") -> None:
         """Index the file and record that the track is completed, once, together with its event."""
         now = self._shelves.clock.wall()
-        self._shelves.index.add(_holding(track, variant, placed, hashes, now))
+        self._shelves.index.add(_holding(track, variant, placed, named, now))
         self._shelves.flush_traces()
         artifact = Artifact(
             job_id=self._order.job_id,
@@ -183,8 +185,8 @@ class JobDisk:
             position=track.want.position,
             path=placed.path,
             size=variant.size,
-            root=Root(hashes.root),
-            sha256=Sha256(hashes.sha256),
+            root=named.root,
+            sha256=named.sha256 or Sha256(""),
             recording=track.want.recording,
             variant_id=variant.id,
             completed_at=now,
@@ -194,12 +196,39 @@ class JobDisk:
             action=_HOW[placed.how],
             position=track.want.position,
             variant_id=variant.id,
-            facts={"path": placed.path, "sha256": hashes.sha256, "bytes": variant.size},
+            facts={"path": placed.path, "sha256": named.sha256 or "", "bytes": variant.size},
         )
         self._shelves.jobs.record_artifact(artifact, row_of(self._stamp(note)))
 
 
-def _holding(track: TrackOrder, variant: Variant, placed: Placed, hashes: FileHashes, now: float) -> Holding:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Named:
+    """What names a published file's bytes."""
+
+    root: Root
+    sha256: Sha256 | None
+    chunk_hashes: tuple[bytes, ...]
+
+
+def _read_again(path: Path, command: VerifyWhole) -> tuple[Sha256 | None, str]:
+    """The file's SHA-256 where it was worth computing, and what is wrong with its bytes; nothing = they are right."""
+    variant = command.variant
+    if command.checksums is None:
+        with path.open("rb") as part:
+            hashes = hash_file(part.fileno(), variant.size)
+        return hashes.sha256, _wrong_content(hashes, variant)
+    chunk = differing(path, variant.size, command.checksums)
+    if chunk is not None:
+        return None, f"chunk {chunk} on disk is not what was verified"
+    if variant.sha256 is None and variant.size > WHOLE_SHA256_BYTES_MAX:
+        return None, ""
+    with path.open("rb") as part:
+        sha256 = Sha256(hashlib.file_digest(part, "sha256").hexdigest())
+    wrong = variant.sha256 is not None and variant.sha256 != sha256
+    return sha256, f"the file's SHA-256 is {sha256}, expected {variant.sha256}" if wrong else ""
+
+
+def _holding(track: TrackOrder, variant: Variant, placed: Placed, named: _Named, now: float) -> Holding:
     """The index entry of a published file: what the file itself shows of its audio, never what a peer said of it."""
     path = Path(placed.path)
     found = path.stat(follow_symlinks=False)
@@ -208,7 +237,7 @@ def _holding(track: TrackOrder, variant: Variant, placed: Placed, hashes: FileHa
     except audio.NotAudioError:
         facts = None
     return Holding(
-        root=Root(hashes.root),
+        root=named.root,
         size=variant.size,
         recording=track.want.recording,
         path=placed.path,
@@ -217,11 +246,11 @@ def _holding(track: TrackOrder, variant: Variant, placed: Placed, hashes: FileHa
         lossless=facts.lossless if facts else False,
         bitrate_bps=facts.bitrate_bps if facts else 0,
         duration_ms=facts.duration_ms if facts else 0,
-        sha256=Sha256(hashes.sha256),
+        sha256=named.sha256 or Sha256(""),
         device=found.st_dev,
         inode=found.st_ino,
         mtime_ns=found.st_mtime_ns,
-        chunk_hashes=b"".join(hashes.chunk_hashes),
+        chunk_hashes=b"".join(named.chunk_hashes),
         added_at=now,
     )
 

@@ -5,6 +5,7 @@ Owns: which jobs run, and the way of a lane's event to its job. Never: decides h
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from loguru import logger
 from reconciler.clock import Clock
 from reconciler.engine.disk import JobDisk, Shelves
 from reconciler.engine.job import JobMachine
-from reconciler.engine.lanes import LaneEvent, Lanes
+from reconciler.engine.lane_orders import BytePath, LaneEvent, PartId, Post
 from reconciler.engine.order import JobOrder, JobProgress
 from reconciler.engine.runner import EventStamp, JobRunner, Surroundings
 from reconciler.ids import JobId
@@ -37,6 +38,7 @@ class Engine:
         clock: Clock,
         entropy: Callable[[int], bytes],
         stall_timeout_s: float,
+        make_byte_path: Callable[[Post], BytePath],
         on_change: Callable[[JobId], None],
     ) -> None:
         self._sources: Mapping[str, Source] = {source.name: source for source in sources}
@@ -45,10 +47,12 @@ class Engine:
         self._clock = clock
         self._entropy = entropy
         self._stall_timeout_s = stall_timeout_s
+        self._make_byte_path = make_byte_path
         self._on_change = on_change
         self._running: dict[JobId, tuple[JobRunner, asyncio.Task[None]]] = {}
         self._ended: dict[JobId, JobProgress] = {}
-        self._lanes: Lanes | None = None
+        self._lanes: BytePath | None = None
+        self._part_numbers = itertools.count(1)
         self._tasks: asyncio.TaskGroup | None = None
         self._open = asyncio.Event()
 
@@ -56,11 +60,11 @@ class Engine:
         """Run until cancelled; jobs are then stopped and what is on disk is kept."""
         loop = asyncio.get_running_loop()
 
-        def post(event: LaneEvent) -> None:
+        def post(events: tuple[LaneEvent, ...]) -> None:
             with contextlib.suppress(RuntimeError):  # a lane that ends after the loop has nobody left to tell
-                loop.call_soon_threadsafe(self._route, event)
+                loop.call_soon_threadsafe(self._route, events)
 
-        self._lanes = Lanes(post=post, clock=self._clock, stall_timeout_s=self._stall_timeout_s)
+        self._lanes = await asyncio.to_thread(self._make_byte_path, post)
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
@@ -75,9 +79,13 @@ class Engine:
             self._tasks = None
             await asyncio.to_thread(self._lanes.close)
 
+    async def ready(self) -> None:
+        """Wait until jobs can be started."""
+        await self._open.wait()
+
     async def start(self, order: JobOrder) -> None:
         """Begin to fetch `order`; the same generation running already is left alone, another one is stopped first."""
-        await self._open.wait()
+        await self.ready()
         running = self._running.get(order.job_id)
         if running is not None:
             if running[0].progress().generation == order.generation:
@@ -112,7 +120,7 @@ class Engine:
         """How far every job is that runs now."""
         return tuple(runner.progress() for runner, _ in self._running.values())
 
-    def _make_runner(self, order: JobOrder, lanes: Lanes) -> JobRunner:
+    def _make_runner(self, order: JobOrder, lanes: BytePath) -> JobRunner:
         stamp = EventStamp(order.job_id, clock=self._clock, entropy=self._entropy)
         machine = JobMachine(
             order, etiquettes=self._etiquettes(order.constraints), stall_timeout_s=self._stall_timeout_s
@@ -121,7 +129,12 @@ class Engine:
             machine,
             disk=JobDisk(order, self._shelves, stamp=stamp),
             surroundings=Surroundings(
-                sources=self._sources, lanes=lanes, reporter=self._reporter, clock=self._clock, entropy=self._entropy
+                sources=self._sources,
+                lanes=lanes,
+                new_part=lambda: PartId(next(self._part_numbers)),
+                reporter=self._reporter,
+                clock=self._clock,
+                entropy=self._entropy,
             ),
             stamp=stamp,
             changed=lambda: self._on_change(order.job_id),
@@ -152,7 +165,8 @@ class Engine:
             self._running.pop(order.job_id, None)
         self._on_change(order.job_id)
 
-    def _route(self, event: LaneEvent) -> None:
-        running = self._running.get(event.tag.job_id)
-        if running is not None:
-            running[0].deliver(event.event)
+    def _route(self, events: tuple[LaneEvent, ...]) -> None:
+        for told in events:
+            running = self._running.get(told.tag.job_id)
+            if running is not None:
+                running[0].deliver(told.event)

@@ -67,12 +67,22 @@ class ChunkListRefused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkPrint:
+    """What a chunk hashes to."""
+
+    digest: bytes
+    """Its BEP 52 hash: what names it to peers."""
+    checksum: bytes
+    """BLAKE3 of the same bytes: what the re-read before publishing compares with, at a fifth of the cost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PartOpened:
     """The part file is ready; `kept` are the chunks on disk that still match their journal."""
 
     position: TrackPosition
-    kept: tuple[tuple[ChunkIndex, bytes], ...]
-    """Chunk and its BEP 52 hash, re-computed from the disk just now."""
+    kept: tuple[tuple[ChunkIndex, ChunkPrint], ...]
+    """Chunks with what they hash to, computed from the disk just now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +106,8 @@ class ChunkArrived:
 
     transfer: TransferId
     chunk: ChunkIndex
-    digest: bytes
-    """The chunk's BEP 52 hash as computed from what came."""
+    print: ChunkPrint
+    """Computed from what came."""
     matches: bool | None
     """Whether the digest is the expected one; None where none was known."""
     bytes_received: int
@@ -128,7 +138,8 @@ class WholeVerified:
     """The whole part was read again and is what it should be, bytes and audio."""
 
     position: TrackPosition
-    sha256: Sha256
+    sha256: Sha256 | None
+    """None where nobody asked for it and the file is large (engine.disk)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,6 +254,8 @@ class VerifyWhole:
 
     position: TrackPosition
     variant: Variant
+    checksums: tuple[bytes, ...] | None
+    """BLAKE3 of each chunk as it was verified; None = chunks were never verified, the whole must prove itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,7 +267,7 @@ class Publish:
     root: Root
     """The root of the bytes, computed from their chunk hashes where the variant states none."""
     chunk_hashes: tuple[bytes, ...]
-    sha256: Sha256
+    sha256: Sha256 | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

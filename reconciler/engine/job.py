@@ -208,7 +208,7 @@ class JobMachine:
             transfer.plan.release(transfer.id, event.chunk)
             self._out.append(chunk_note(peer, transfer, event, "bad hash"))
             self._ban(peer.key, f"chunk {event.chunk} does not match its hash")
-        elif self._counts(transfer, event) and track.chunk_came(event.chunk, event.digest, peer.key):
+        elif self._counts(transfer, event) and track.chunk_came(event.chunk, event.print, peer.key):
             peer.delivered(bytes_received=event.bytes_received, duration_s=event.duration_s)
             self._out.append(chunk_note(peer, transfer, event, "verified" if event.matches else "received"))
             self._drop_overtaken(track)

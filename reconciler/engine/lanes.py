@@ -10,28 +10,16 @@ own.
 
 import threading
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NewType
 
 from reconciler.clock import Clock
-from reconciler.engine.events import (
-    ChunkArrived,
-    FailureCode,
-    PeerConnected,
-    TransferEnded,
-    TransferFailed,
-    TransferId,
-)
+from reconciler.engine.events import ChunkArrived, FailureCode, PeerConnected, TransferEnded, TransferFailed
 from reconciler.engine.http_head import HeadRefusedError, read_head, request_head
-from reconciler.engine.partfile import PartWriter
+from reconciler.engine.lane_orders import LaneEvent, PartId, Post, ReadRange, Tag
+from reconciler.engine.partfile import PartWriter, print_of
 from reconciler.engine.wire import Wire, WireError
-from reconciler.ids import ChunkIndex, JobId
-from reconciler.overlay.merkle import chunk_hash, chunk_size
-from reconciler.sources.base import ByteRequest, Endpoint
-
-PartId = NewType("PartId", int)
-"""A part file as attached to the lanes; a new attachment of the same file gets a new id."""
+from reconciler.ids import ChunkIndex
+from reconciler.overlay.merkle import chunk_size
+from reconciler.sources.base import Endpoint
 
 # Threads at once. Each holds one chunk buffer (1 MiB at most) and a connection; more peers than this are told to come
 # back later.
@@ -44,38 +32,6 @@ PIPELINE_MAX = 4
 IDLE_S = 20.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tag:
-    """Whose request it is."""
-
-    job_id: JobId
-    transfer: TransferId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadRange:
-    """Read chunks `first`..`last` of a file of `size` bytes into a part."""
-
-    tag: Tag
-    part: PartId
-    request: ByteRequest
-    size: int
-    first: ChunkIndex
-    last: ChunkIndex
-    expected: tuple[bytes, ...] | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaneEvent:
-    """What became of an order."""
-
-    tag: Tag
-    event: PeerConnected | ChunkArrived | TransferEnded | TransferFailed
-
-
-Post = Callable[[LaneEvent], None]
-
-
 class Lanes:
     """All lanes of this process. `post` is called from their threads."""
 
@@ -86,17 +42,13 @@ class Lanes:
         self._lock = threading.Lock()
         self._lanes: dict[Endpoint, _Lane] = {}
         self._parts: dict[PartId, PartWriter] = {}
-        self._next_part = 1
         self._closing = False
 
-    def attach(self, path: str, size: int) -> PartId:
-        """Open the part file at `path` for writing; raises OSError."""
+    def attach(self, part: PartId, path: str, size: int) -> None:
+        """Open the part file at `path` for writing, under a number that was not used before; raises OSError."""
         writer = PartWriter(path, chunk_bytes=chunk_size(size))
         with self._lock:
-            part = PartId(self._next_part)
-            self._next_part += 1
             self._parts[part] = writer
-        return part
 
     def detach(self, part: PartId) -> None:
         """Close a part: when this returns, no lane will write to it again. Blocks for at most one chunk's write."""
@@ -123,7 +75,7 @@ class Lanes:
         failure = TransferFailed(transfer=order.tag.transfer, code="busy", message="no lane is free", retry_after_s=1.0)
         if writer is None:
             failure = TransferFailed(transfer=order.tag.transfer, code="cancelled", message="the part was closed")
-        self._post(LaneEvent(tag=order.tag, event=failure))
+        self._post((LaneEvent(tag=order.tag, event=failure),))
 
     def cancel(self, tag: Tag) -> None:
         """End an order wherever it is; it is answered by `cancelled` unless it ended just before."""
@@ -309,16 +261,16 @@ class _Lane:
         self, order: ReadRange, part: PartWriter, chunk: ChunkIndex, view: memoryview, *, duration_s: float
     ) -> None:
         """Hash a chunk while it is warm, write it unless it is wrong, and tell."""
-        digest = chunk_hash(view, file_size=order.size)
-        matches = None if order.expected is None else digest == order.expected[chunk - order.first]
-        if matches is not False and not part.write_chunk(chunk, view, digest):
+        found = print_of(view, order.size)
+        matches = None if order.expected is None else found.digest == order.expected[chunk - order.first]
+        if matches is not False and not part.write_chunk(chunk, view, found.digest):
             raise WireError("cancelled", "the part was closed")
         self._tell(
             order,
             ChunkArrived(
                 transfer=order.tag.transfer,
                 chunk=chunk,
-                digest=digest,
+                print=found,
                 matches=matches,
                 bytes_received=len(view),
                 duration_s=duration_s,
@@ -364,7 +316,7 @@ class _Lane:
         self._tell(order, TransferFailed(transfer=order.tag.transfer, code=code, message=message))
 
     def _tell(self, order: ReadRange, event: PeerConnected | ChunkArrived | TransferEnded | TransferFailed) -> None:
-        self._post(LaneEvent(tag=order.tag, event=event))
+        self._post((LaneEvent(tag=order.tag, event=event),))
 
 
 def _host_field(endpoint: Endpoint) -> str:

@@ -15,14 +15,26 @@ import os
 import re
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from blake3 import blake3
+
+from reconciler.engine.events import ChunkPrint
 from reconciler.errors import DiskError
 from reconciler.ids import ChunkIndex, JobId, TrackPosition
+from reconciler.manifests.filesystem import file_system_of
 from reconciler.overlay.merkle import chunk_count, chunk_hash, chunk_size
 
 JOURNAL_VERSION = 1
+
+# Memory has no place to reserve but by filling it with zeroes: a second write of every byte, for a quarter of a second
+# a gigabyte. There the room is looked at instead.
+WRITES_TO_RESERVE = frozenset({"tmpfs", "ramfs"})
+
+# Threads that read a whole part again: two keep both cores of a small machine busy, more only wait for the same memory.
+READERS = 2
 # A journal line is at most 7 digits (4 GiB in 256 KiB chunks are 16,384), a space, 64 hex digits and a line feed.
 _LINE = re.compile(rb"(\d{1,7}) ([0-9a-f]{64})")
 
@@ -111,10 +123,10 @@ class PartStore:
 
     def open(
         self, name: PartName, *, allowed_root: Path, variant_id: str, size: int
-    ) -> tuple[Path, tuple[tuple[ChunkIndex, bytes], ...]]:
+    ) -> tuple[Path, tuple[tuple[ChunkIndex, ChunkPrint], ...]]:
         """Resume the part if it is of this very variant, else make it anew.
 
-        Returns its path and the chunks that are on disk and match their journal line, each with its hash.
+        Returns its path and the chunks that are on disk and match their journal line, each with what it hashes to.
         """
         path = self.path_of(name, allowed_root)
         header = _header(variant_id, size)
@@ -161,7 +173,7 @@ class PartStore:
         path.unlink(missing_ok=True)
         part = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:
-            _allocate(part, size)
+            _allocate(part, path, size)
         except OSError:
             path.unlink(missing_ok=True)
             raise
@@ -169,7 +181,7 @@ class PartStore:
             os.close(part)
 
     @staticmethod
-    def _resume(path: Path, header: bytes, size: int) -> tuple[tuple[ChunkIndex, bytes], ...] | None:
+    def _resume(path: Path, header: bytes, size: int) -> tuple[tuple[ChunkIndex, ChunkPrint], ...] | None:
         """The chunks that can be kept; None where there is no part of this variant."""
         try:
             journal = path.with_suffix(".journal").read_bytes()
@@ -184,8 +196,14 @@ class PartStore:
             os.close(part)
 
 
-def _allocate(part: int, size: int) -> None:
+def _allocate(part: int, path: Path, size: int) -> None:
     """Reserve the space now, so that a full disk is met before the first byte is fetched."""
+    if file_system_of(path) in WRITES_TO_RESERVE:
+        room = os.fstatvfs(part)
+        if room.f_bavail * room.f_frsize < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.ftruncate(part, size)
+        return
     try:
         os.posix_fallocate(part, 0, size)
     except OSError as error:
@@ -208,21 +226,54 @@ def _journaled(lines: bytes, size: int) -> dict[ChunkIndex, bytes]:
     return said
 
 
-def _matching(part: int, said: dict[ChunkIndex, bytes], size: int) -> Iterator[tuple[ChunkIndex, bytes]]:
+def _matching(part: int, said: dict[ChunkIndex, bytes], size: int) -> Iterator[tuple[ChunkIndex, ChunkPrint]]:
     """Those chunks whose bytes on disk hash to what the journal says."""
     chunk_bytes = chunk_size(size)
     for chunk, digest in sorted(said.items()):
         data = os.pread(part, chunk_bytes, chunk * chunk_bytes)
-        if chunk_hash(memoryview(data), file_size=size) == digest:
-            yield chunk, digest
+        found = print_of(memoryview(data), size)
+        if found.digest == digest:
+            yield chunk, found
 
 
-def _write_journal(path: Path, header: bytes, kept: tuple[tuple[ChunkIndex, bytes], ...]) -> None:
+def _write_journal(path: Path, header: bytes, kept: tuple[tuple[ChunkIndex, ChunkPrint], ...]) -> None:
     """Start the journal again with what is known to be right."""
     fresh = path.with_suffix(".journal.new")
-    lines = b"".join(b"%d %s\n" % (chunk, digest.hex().encode()) for chunk, digest in kept)
+    lines = b"".join(b"%d %s\n" % (chunk, found.digest.hex().encode()) for chunk, found in kept)
     fresh.write_bytes(header + lines)
     fresh.replace(path)
+
+
+def print_of(view: memoryview, file_size: int) -> ChunkPrint:
+    """Hash one chunk of a file of `file_size` bytes both ways."""
+    return ChunkPrint(digest=chunk_hash(view, file_size=file_size), checksum=blake3(view).digest())
+
+
+def differing(path: Path, size: int, checksums: tuple[bytes, ...]) -> ChunkIndex | None:
+    """The first chunk of the file at `path` that does not hash to its checksum; None where all do. Raises OSError."""
+    part = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if os.fstat(part).st_size != size:
+            return ChunkIndex(0)
+        half = len(checksums) // 2
+        with ThreadPoolExecutor(READERS) as readers:  # reading and hashing both run without the interpreter's lock
+            found = readers.map(
+                lambda run: _differing_in(part, size, checksums, run), (range(half), range(half, len(checksums)))
+            )
+            return next((chunk for chunk in found if chunk is not None), None)
+    finally:
+        os.close(part)
+
+
+def _differing_in(part: int, size: int, checksums: tuple[bytes, ...], run: range) -> ChunkIndex | None:
+    chunk_bytes = chunk_size(size)
+    buffer = memoryview(bytearray(min(chunk_bytes, size)))
+    for index in run:
+        view = buffer[: min(chunk_bytes, size - index * chunk_bytes)]
+        got = os.preadv(part, [view], index * chunk_bytes)
+        if got != len(view) or blake3(view).digest() != checksums[index]:
+            return ChunkIndex(index)
+    return None
 
 
 @contextlib.contextmanager

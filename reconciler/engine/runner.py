@@ -35,7 +35,7 @@ from reconciler.engine.events import (
     VerifyWhole,
 )
 from reconciler.engine.job import JobMachine
-from reconciler.engine.lanes import Lanes, PartId, ReadRange, Tag
+from reconciler.engine.lane_orders import BytePath, PartId, ReadRange, Tag
 from reconciler.engine.order import JobProgress
 from reconciler.errors import PeerError
 from reconciler.ids import JobId, TrackPosition, make_ulid
@@ -53,7 +53,9 @@ class Surroundings:
     """What every running job shares."""
 
     sources: Mapping[str, Source]
-    lanes: Lanes
+    lanes: BytePath
+    new_part: Callable[[], PartId]
+    """Numbers for attachments, each used once."""
     reporter: Reporter
     clock: Clock
     entropy: Callable[[int], bytes]
@@ -252,9 +254,9 @@ class JobRunner:
     def _attach(self, command: OpenPart, opened: PartOpened) -> Event:
         """Let the lanes write to the part that was just opened."""
         try:
-            self._parts[command.position] = self._around.lanes.attach(
-                self._disk.part_path(command.position), command.variant.size
-            )
+            part = self._around.new_part()
+            self._around.lanes.attach(part, self._disk.part_path(command.position), command.variant.size)
+            self._parts[command.position] = part
         except OSError as error:
             return DiskRefused(position=command.position, message=f"could not open the part: {error}")
         return opened

@@ -14,6 +14,7 @@ from reconciler.engine.chunks import ChunkPlan
 from reconciler.engine.events import (
     ChunkListArrived,
     ChunkListRefused,
+    ChunkPrint,
     Command,
     DiscardPart,
     DiskRefused,
@@ -82,8 +83,8 @@ class TrackMachine:
         self.phase = Phase.SEEKING
         self.variant: Variant | None = None
         self.plan: ChunkPlan | None = None
-        self.digests: dict[ChunkIndex, bytes] = {}
-        """The hash of every chunk that is here."""
+        self.prints: dict[ChunkIndex, ChunkPrint] = {}
+        """What every chunk that is here hashes to."""
         self.givers: dict[ChunkIndex, PeerKey] = {}
         """Who brought each provisional chunk of this run; chunks kept from an earlier one have no giver."""
         self.chunk_hashes: tuple[bytes, ...] | None = None
@@ -99,7 +100,7 @@ class TrackMachine:
         self._refused: dict[str, str] = {}
         self._list_asked: set[PeerKey] = set()
         self._list_from: PeerKey | None = None
-        self._kept: tuple[tuple[ChunkIndex, bytes], ...] | None = None
+        self._kept: tuple[tuple[ChunkIndex, ChunkPrint], ...] | None = None
         self._content_failures = 0
 
     # ---- what others ask of it ---------------------------------------------------------------------------------------
@@ -272,20 +273,20 @@ class TrackMachine:
         if self.phase is Phase.OPENING:
             self._kept = event.kept
 
-    def _start_fetching(self, kept: tuple[tuple[ChunkIndex, bytes], ...]) -> None:
+    def _start_fetching(self, kept: tuple[tuple[ChunkIndex, ChunkPrint], ...]) -> None:
         assert self.variant is not None
         self.plan = ChunkPlan(self.variant.size)
-        self.digests = {}
+        self.prints = {}
         self.givers = {}
-        for chunk, digest in kept:
-            if self.chunk_hashes is None or self.chunk_hashes[chunk] == digest:
+        for chunk, found in kept:
+            if self.chunk_hashes is None or self.chunk_hashes[chunk] == found.digest:
                 self.plan.have(chunk)
-                self.digests[chunk] = digest
+                self.prints[chunk] = found
         self.phase = Phase.FETCHING
         self._out.append(
             Note(
                 type=EventType.TRACK_START,
-                action="resumed" if self.digests else "started",
+                action="resumed" if self.prints else "started",
                 position=self.position,
                 variant_id=self.variant.id,
                 facts={
@@ -293,7 +294,7 @@ class TrackMachine:
                     "bytes": self.variant.size,
                     "codec": self.variant.codec,
                     "verified_by": "chunks" if self.chunk_hashes else "whole file",
-                    "chunks_kept": len(self.digests),
+                    "chunks_kept": len(self.prints),
                     "bytes_kept": self.plan.bytes_had,
                     "chunks_total": self.plan.count,
                 },
@@ -303,11 +304,11 @@ class TrackMachine:
 
     # ---- fetching ----------------------------------------------------------------------------------------------------
 
-    def chunk_came(self, chunk: ChunkIndex, digest: bytes, giver: PeerKey) -> bool:
+    def chunk_came(self, chunk: ChunkIndex, found: ChunkPrint, giver: PeerKey) -> bool:
         """Count a chunk that is on disk; False when it was there already."""
         if self.plan is None or not self.plan.have(chunk):
             return False
-        self.digests[chunk] = digest
+        self.prints[chunk] = found
         if self.provisional:
             self.givers[chunk] = giver
         return True
@@ -317,7 +318,11 @@ class TrackMachine:
         if self.phase is Phase.FETCHING and self.plan is not None and self.plan.is_whole:
             assert self.variant is not None
             self.phase = Phase.VERIFYING
-            self._out.append(VerifyWhole(position=self.position, variant=self.variant))
+            checksums = None if self.provisional else tuple(each.checksum for each in self._prints_in_order())
+            self._out.append(VerifyWhole(position=self.position, variant=self.variant, checksums=checksums))
+
+    def _prints_in_order(self) -> list[ChunkPrint]:
+        return [self.prints[chunk] for chunk in sorted(self.prints)]
 
     def give_up_variant(self, reason: str) -> None:
         """Nobody is left who could bring the rest: seek another variant; what is on disk stays for a later try."""
@@ -339,7 +344,7 @@ class TrackMachine:
             return
         assert self.variant is not None
         assert self.plan is not None
-        hashes = tuple(self.digests[ChunkIndex(index)] for index in range(self.plan.count))
+        hashes = tuple(each.digest for each in self._prints_in_order())
         root = self.variant.root or Root(root_of(hashes, file_size=self.variant.size))
         self.phase = Phase.PUBLISHING
         self._out.append(
@@ -370,7 +375,7 @@ class TrackMachine:
         """
         givers = set(self.givers.values())
         self._content_failures += 1
-        if self.provisional and self.givers and len(givers) == 1 and len(self.givers) == len(self.digests):
+        if self.provisional and self.givers and len(givers) == 1 and len(self.givers) == len(self.prints):
             self._ban(givers.pop(), f"the whole file is wrong: {message}")
             self._content_failures = 0
         elif self.provisional:
@@ -421,7 +426,7 @@ class TrackMachine:
         """What each phase needs is there."""
         if self.plan is not None:
             self.plan.check_invariants()
-            assert set(self.digests) == {
+            assert set(self.prints) == {
                 ChunkIndex(index)
                 for index in range(self.plan.count)
                 if self.plan.state(ChunkIndex(index)).name == "HAD"

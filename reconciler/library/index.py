@@ -60,6 +60,7 @@ class Holding:
     duration_ms: int
     """0 = not known."""
     sha256: Sha256
+    """Empty for a large file that its root names alone."""
     device: int
     inode: int
     mtime_ns: int
@@ -81,7 +82,7 @@ class LibraryIndex:
         Symbolic links on the way to the file are resolved now and not followed later. Raises UnsafePathError for a path
         that is not absolute Unicode, ValueError for hashes that are none, OSError where the folder is gone.
         """
-        if not is_root(holding.root) or not is_root(holding.sha256):
+        if not is_root(holding.root) or not (is_root(holding.sha256) or holding.sha256 == ""):
             raise ValueError(f"a holding is named by 64 hex digits, not {holding.root!r} and {holding.sha256!r}")
         if not holding.chunk_hashes or len(holding.chunk_hashes) % _HASH_BYTES:
             raise ValueError(f"a chunk list of {len(holding.chunk_hashes)} bytes")

@@ -323,5 +323,5 @@ def _variant(holding: Holding) -> DescribedVariant:
         lossless=holding.lossless,
         bitrate_bps=holding.bitrate_bps,
         duration_ms=holding.duration_ms,
-        sha256=holding.sha256,
+        sha256=holding.sha256 or None,
     )

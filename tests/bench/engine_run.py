@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """One run of the real engine over plain servers, timed from its start to the published name.
 
 Owns: building an engine as the daemon does, without manifests. Never: compares (tests/bench/swarm.py).
@@ -17,6 +16,7 @@ from pathlib import Path
 from reconciler.clock import SystemClock
 from reconciler.engine.disk import Shelves
 from reconciler.engine.engine import Engine
+from reconciler.engine.lane_link import LaneLink
 from reconciler.engine.order import JobOrder, TrackOrder
 from reconciler.engine.partfile import PartStore
 from reconciler.ids import JobId, Root, TrackPosition
@@ -25,7 +25,7 @@ from reconciler.manifests.model import Constraints, JobType, UrlSource
 from reconciler.sources.base import Want
 from reconciler.sources.http import HttpSource
 from reconciler.state.database import Database
-from reconciler.state.jobs import JobStore
+from reconciler.state.jobs import JobRecord, JobStore
 from reconciler.traces.store import TraceStore
 
 JOB = JobId("01HRQ4GSX9K47J7M5FK7VW8B12")
@@ -57,7 +57,7 @@ async def fetch(out: Path, order: JobOrder, database: Database) -> float:
     clock = SystemClock()
     source = HttpSource(timeout_s=10.0)
     traces = TraceStore(database, out / "logs")
-    JobStore(database).observe_spec(JOB, path="bench", job_type=JobType.MULTI_SOURCE, spec_digest="", now=clock.wall())
+    JobStore(database).put(JobRecord(job_id=JOB, path="bench", job_type=JobType.MULTI_SOURCE, spec_digest=""))
     engine = Engine(
         sources=(source,),
         shelves=Shelves(
@@ -71,10 +71,12 @@ async def fetch(out: Path, order: JobOrder, database: Database) -> float:
         clock=clock,
         entropy=os.urandom,
         stall_timeout_s=15.0,
+        make_byte_path=lambda post: LaneLink(post=post, clock=clock, stall_timeout_s=15.0),
         on_change=lambda _: changed.set(),
     )
-    began = time.perf_counter()
     serving = asyncio.get_running_loop().create_task(engine.serve())
+    await engine.ready()
+    began = time.perf_counter()
     await engine.start(order)
     while (progress := engine.progress(JOB)) is None or progress.outcome is None:
         changed.clear()
@@ -89,17 +91,24 @@ async def fetch(out: Path, order: JobOrder, database: Database) -> float:
 
 def main() -> None:
     """Print one line of JSON: seconds, processor seconds, peak memory."""
-    out, facts, size, urls = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text()), int(sys.argv[3]), sys.argv[4:]
+    out, facts, size, urls = (
+        Path(sys.argv[1]),
+        json.loads(Path(sys.argv[2]).read_text()),
+        int(sys.argv[3]),
+        sys.argv[4:],
+    )
     database = Database.open(out / "state" / "reconciler.db")
     seconds = asyncio.run(fetch(out, order_of(out, facts, size, urls), database))
     used = resource.getrusage(resource.RUSAGE_SELF)
+    lanes = resource.getrusage(resource.RUSAGE_CHILDREN)
     database.close()
     print(
         json.dumps(
             {
                 "seconds": round(seconds, 3),
                 "cpu_s": round(used.ru_utime + used.ru_stime, 2),
-                "peak_mib": used.ru_maxrss >> 10,
+                "lanes_cpu_s": round(lanes.ru_utime + lanes.ru_stime, 2),
+                "peak_mib": (used.ru_maxrss + lanes.ru_maxrss) >> 10,
             }
         )
     )

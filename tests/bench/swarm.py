@@ -1,7 +1,7 @@
-#!/usr/bin/env python3
 """Our engine against aria2c on the same mirrors, with checksums on both sides, in interleaved pairs.
 
-Owns: the mirrors (nginx), one run of each side, medians and ratios. Never: judges; docs/explanation/performance.md does.
+Owns: the mirrors (nginx), one run of each side, medians and ratios. Never: judges; docs/explanation/performance.md
+does.
 
     python tests/bench/swarm.py [--size-mib 1024] [--pairs 7] [--folder /dev/shm] [--tls] [--rates 8,4,2,1]
 
@@ -142,7 +142,14 @@ def run_ours(job: Job) -> dict[str, float]:
     out = job.folder / "ours"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
-    words = [sys.executable, str(HERE / "engine_run.py"), str(out), str(job.folder / "facts.json"), str(job.size), *job.urls]
+    words = [
+        sys.executable,
+        str(HERE / "engine_run.py"),
+        str(out),
+        str(job.folder / "facts.json"),
+        str(job.size),
+        *job.urls,
+    ]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
     if job.tls:
         environment["SSL_CERT_FILE"] = str(job.folder / "cert.pem")
@@ -175,7 +182,9 @@ def main() -> None:
                 ours.append(mine["seconds"])
                 theirs.append(other)
                 ratios.append(mine["seconds"] / other)
-                print(f"pair {pair + 1}: ours {mine['seconds']:.3f} s, aria2c {other:.3f} s, ratio {ratios[-1]:.2f}, {mine}")
+                print(
+                    f"pair {pair + 1}: ours {mine['seconds']:.3f} s, aria2c {other:.3f} s, ratio {ratios[-1]:.2f}, {mine}"
+                )
         print(
             f"median: ours {statistics.median(ours):.3f} s, aria2c {statistics.median(theirs):.3f} s, "
             f"ratio of medians {statistics.median(ours) / statistics.median(theirs):.2f}, "

@@ -16,6 +16,7 @@ from reconciler.engine.events import (
     ChunkArrived,
     ChunkListArrived,
     ChunkListRefused,
+    ChunkPrint,
     Command,
     DiscardPart,
     Event,
@@ -182,7 +183,7 @@ class World:
             position = self._position_of[event.transfer]
             self.result.fetched[position, event.chunk] += 1
             if event.matches is not False:  # a lane writes what is right or cannot be judged, and nothing else
-                self.result.disk[position][event.chunk] = event.digest
+                self.result.disk[position][event.chunk] = event.print.digest
         self.machine.feed(event, now=self._now)
         self.machine.check_invariants()
         self._obey()
@@ -207,7 +208,8 @@ class World:
             case FetchChunkList():
                 self._send_list(command)
             case OpenPart():
-                kept = tuple(sorted(self.result.disk.setdefault(command.position, {}).items()))
+                on_disk = sorted(self.result.disk.setdefault(command.position, {}).items())
+                kept = tuple((chunk, ChunkPrint(digest=digest, checksum=digest)) for chunk, digest in on_disk)
                 self._later(0.001, PartOpened(position=command.position, kept=kept))
             case DiscardPart():
                 self.result.disk[command.position] = {}
@@ -299,7 +301,7 @@ class World:
         event = ChunkArrived(
             transfer=read.transfer,
             chunk=chunk,
-            digest=digest,
+            print=ChunkPrint(digest=digest, checksum=digest),
             matches=matches,
             bytes_received=length,
             duration_s=duration_s,

@@ -9,7 +9,9 @@ import pytest
 
 from reconciler.clock import SystemClock
 from reconciler.engine.events import ChunkArrived, PeerConnected, TransferEnded, TransferFailed, TransferId
-from reconciler.engine.lanes import Lanes, ReadRange, Tag
+from reconciler.engine.lane_link import LaneLink
+from reconciler.engine.lane_orders import PartId, ReadRange, Tag
+from reconciler.engine.lanes import Lanes
 from reconciler.engine.partfile import PartName, PartStore
 from reconciler.ids import ChunkIndex, JobId, TrackPosition
 from reconciler.overlay.identity import Identity
@@ -81,16 +83,21 @@ class Server:
 class Rig:
     """Lanes, one part, and the events as they come."""
 
-    def __init__(self, tmp_path, server, *, pin=None, stall_timeout_s=2.0):
+    def __init__(self, tmp_path, server, *, make=Lanes, pin=None, stall_timeout_s=2.0):
         (tmp_path / "music").mkdir()
         self.store = PartStore(parts=tmp_path / "parts", quarantine=tmp_path / "q")
         self.name = PartName(job_id=JOB, position=TrackPosition(1))
         self.root = tmp_path / "music"
         self.path, _ = self.store.open(self.name, allowed_root=self.root, variant_id="v", size=SIZE)
         self.events = queue.Queue()
-        self.lanes = Lanes(post=self.events.put, clock=SystemClock(), stall_timeout_s=stall_timeout_s)
-        self.part = self.lanes.attach(str(self.path), SIZE)
+        self.lanes = make(post=self.take, clock=SystemClock(), stall_timeout_s=stall_timeout_s)
+        self.part = PartId(1)
+        self.lanes.attach(self.part, str(self.path), SIZE)
         self.endpoint = Endpoint(host="127.0.0.1", port=server.port, tls=pin is not None, pin=pin)
+
+    def take(self, events):
+        for event in events:
+            self.events.put(event)
 
     def read(self, transfer, first, last, expected=HASHES):
         self.lanes.read(
@@ -123,9 +130,15 @@ def server():
     server.close()
 
 
+@pytest.fixture(params=[Lanes, LaneLink], ids=["in this process", "in a process of its own"])
+def make(request):
+    """Both byte paths keep the same contract."""
+    return request.param
+
+
 @pytest.fixture
-def rig(tmp_path, server):
-    rig = Rig(tmp_path, server)
+def rig(tmp_path, server, make):
+    rig = Rig(tmp_path, server, make=make)
     yield rig
     rig.lanes.close()
 
@@ -178,7 +191,7 @@ def test_without_expected_hashes_a_chunk_is_written_and_its_hash_told(rig):
     """Provisional bytes: kept, with what they hash to."""
     rig.read(1, 1, 1, expected=None)
     (arrived,) = [event for event in rig.until_ended(1) if isinstance(event, ChunkArrived)]
-    assert (arrived.matches, arrived.digest) == (None, HASHES[1])
+    assert (arrived.matches, arrived.print.digest) == (None, HASHES[1])
 
 
 def cut(connection, first, last):
@@ -214,10 +227,10 @@ def silent(connection, first, last):
     ("answer", "code"),
     [(cut, "cut short"), (whole, "no ranges"), (endless_head, "bad answer"), (busy, "busy"), (silent, "stalled")],
 )
-def test_each_way_to_fail_has_its_code(tmp_path, server, answer, code):
+def test_each_way_to_fail_has_its_code(tmp_path, server, make, answer, code):
     """What went wrong decides what is done about it."""
     server.answer = answer
-    rig = Rig(tmp_path, server, stall_timeout_s=0.3)
+    rig = Rig(tmp_path, server, make=make, stall_timeout_s=0.3)
     rig.read(1, 0, 0)
     *_, failed = rig.until_ended(1)
     assert isinstance(failed, TransferFailed)
@@ -297,9 +310,9 @@ def tls_server():
     server.close()
 
 
-def test_over_tls_the_pinned_key_is_met(tmp_path, tls_server):
+def test_over_tls_the_pinned_key_is_met(tmp_path, tls_server, make):
     """The same bytes over TLS 1.3 from the peer that the pin names."""
-    rig = Rig(tmp_path, tls_server, pin=tls_server.identity.id)
+    rig = Rig(tmp_path, tls_server, make=make, pin=tls_server.identity.id)
     rig.read(1, 0, COUNT - 1)
     events = rig.until_ended(1)
     assert isinstance(events[0], PeerConnected)
@@ -309,9 +322,9 @@ def test_over_tls_the_pinned_key_is_met(tmp_path, tls_server):
     rig.lanes.close()
 
 
-def test_over_tls_another_key_gets_no_request(tmp_path, tls_server):
+def test_over_tls_another_key_gets_no_request(tmp_path, tls_server, make):
     """A peer that is not who it should be never learns what we want."""
-    rig = Rig(tmp_path, tls_server, pin=Identity.generate(b"o" * 32).id)
+    rig = Rig(tmp_path, tls_server, make=make, pin=Identity.generate(b"o" * 32).id)
     rig.read(1, 0, 0)
     (failed,) = rig.until_ended(1)
     assert failed.code == "wrong identity"

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from reconciler.engine.partfile import PartName, PartStore, PartWriter
+from reconciler.engine.partfile import PartName, PartStore, PartWriter, differing, print_of
 from reconciler.errors import DiskError
 from reconciler.ids import ChunkIndex, JobId, TrackPosition
 from reconciler.overlay.merkle import chunk_hash, chunk_size
@@ -49,7 +49,7 @@ def test_written_chunks_are_kept_over_a_restart(store, tmp_path):
     path, _ = reopen(store, tmp_path)
     put(path, 2, 0)
     _, kept = reopen(store, tmp_path)
-    assert kept == tuple((ChunkIndex(n), chunk_hash(chunk_of(n), file_size=SIZE)) for n in (0, 2))
+    assert kept == tuple((ChunkIndex(n), print_of(chunk_of(n), SIZE)) for n in (0, 2))
     assert path.read_bytes()[:CHUNK] == DATA[:CHUNK]
 
 
@@ -152,3 +152,18 @@ def test_a_disk_that_refuses_says_what_to_do(tmp_path):
     with pytest.raises(DiskError) as caught:
         reopen(store, tmp_path)
     assert "tried again" in caught.value.hint
+
+
+@pytest.mark.parametrize("at", [0, CHUNK - 1, CHUNK, SIZE - 1])
+def test_one_changed_byte_is_found_when_the_whole_is_read_again(tmp_path, at):
+    """Every chunk is compared with what it was when it was verified."""
+    checksums = tuple(print_of(chunk_of(n), SIZE).checksum for n in range(3))
+    path = tmp_path / "whole"
+    path.write_bytes(DATA)
+    assert differing(path, SIZE, checksums) is None
+    wrong = bytearray(DATA)
+    wrong[at] ^= 0x10
+    path.write_bytes(wrong)
+    assert differing(path, SIZE, checksums) == at // CHUNK
+    path.write_bytes(DATA[:-1])
+    assert differing(path, SIZE, checksums) is not None

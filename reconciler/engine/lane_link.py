@@ -1,0 +1,226 @@
+"""The daemon's end of the lane process: a byte path that runs elsewhere.
+
+Owns: starting that process, starting it again when it dies, and handing back what was under way then. Never: moves a
+byte.
+
+A process that dies answers every order that it had with `closed` (nobody's fault), so the job machine asks again; parts
+are attached anew, and what had been journaled counts.
+"""
+
+import contextlib
+import itertools
+import os
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+
+from loguru import logger
+
+from reconciler.clock import Clock
+from reconciler.engine.events import TransferEnded, TransferFailed
+from reconciler.engine.lane_frames import BrokenFrameError, Fields, Unpacker, event_of, order_fields, pack
+from reconciler.engine.lane_orders import LaneEvent, PartId, Post, ReadRange, Tag
+
+# An answer to attach or detach needs a disk and at most one chunk's write; a process that says nothing for so long is
+# ended.
+ANSWER_WITHIN_S = 30.0
+
+# A process that dies more often than this within a minute is not cured by another start.
+STARTS_PER_MINUTE_MAX = 10
+MINUTE_S = 60.0
+
+_RECEIVE_BYTES = 1 << 18
+
+
+@dataclass(slots=True, kw_only=True)
+class _Question:
+    """Something asked, and what came back."""
+
+    answered: threading.Event = field(default_factory=threading.Event)
+    error: str = ""
+
+
+class LaneLink:
+    """A byte path in a process of its own; see BytePath for what its methods promise."""
+
+    def __init__(self, *, post: Post, clock: Clock, stall_timeout_s: float) -> None:
+        self._post = post
+        self._clock = clock
+        self._stall_timeout_s = stall_timeout_s
+        self._lock = threading.Lock()
+        """Guards what is remembered; never held while something is sent, so that listening never waits for sending."""
+        self._sending = threading.Lock()
+        """Guards the link: one frame at a time, and none while another process is being started."""
+        self._parts: dict[PartId, tuple[str, int]] = {}
+        self._orders: set[Tag] = set()
+        self._questions: dict[int, _Question] = {}
+        self._numbers = itertools.count(1)
+        self._starts: list[float] = []
+        self._closing = False
+        with self._sending:
+            self._start()
+
+    # ---- BytePath ----------------------------------------------------------------------------------------------------
+
+    def attach(self, part: PartId, path: str, size: int) -> None:
+        """Open the part file at `path` for writing; raises OSError."""
+        with self._lock:
+            self._parts[part] = (path, size)
+        error = self._ask({"do": "attach", "part": part, "path": path, "size": size})
+        if error:
+            with self._lock:
+                self._parts.pop(part, None)
+            raise OSError(error)
+
+    def detach(self, part: PartId) -> None:
+        """Close a part; when this returns, nothing will be written to it again."""
+        with self._lock:
+            self._parts.pop(part, None)
+        self._ask({"do": "detach", "part": part})
+
+    def read(self, order: ReadRange) -> None:
+        """Hand an order over."""
+        with self._lock:
+            self._orders.add(order.tag)
+        if not self._send({"do": "read", **order_fields(order)}):
+            self._hand_back((order.tag,))
+
+    def cancel(self, tag: Tag) -> None:
+        """End an order."""
+        self._send({"do": "cancel", "job": tag.job_id, "transfer": tag.transfer})
+
+    def close(self) -> None:
+        """End the process and wait for it."""
+        with self._sending:
+            self._closing = True
+            with contextlib.suppress(OSError):
+                self._link.shutdown(socket.SHUT_RDWR)
+        self._process.wait()
+        self._reader.join()
+
+    @property
+    def process_id(self) -> int:
+        """The process that holds the lanes now."""
+        return self._process.pid
+
+    # ---- the process -------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        command = [
+            sys.executable,
+            "-m",
+            "reconciler.engine.lane_process",
+            str(theirs.fileno()),
+            str(self._stall_timeout_s),
+        ]
+        with theirs:
+            # Our own interpreter and module; the path goes with it, so that a checkout runs like an installation.
+            self._process = subprocess.Popen(  # noqa: S603
+                command,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            )
+        self._link = ours
+        self._starts.append(self._clock.monotonic())
+        self._reader = threading.Thread(target=self._listen, args=(ours,), name="lane link", daemon=True)
+        self._reader.start()
+
+    def _listen(self, link: socket.socket) -> None:
+        """Pass on what the process tells, until it ends."""
+        unpacker = Unpacker()
+        try:
+            while data := link.recv(_RECEIVE_BYTES):
+                self._take(list(unpacker.feed(data)))
+        except (OSError, BrokenFrameError) as error:
+            logger.bind(why=str(error)).error("lane process cannot be understood; it is ended")
+        link.close()
+        self._ended()
+
+    def _take(self, frames: list[Fields]) -> None:
+        told = []
+        for fields in frames:
+            if "answer" in fields:
+                self._answered(fields)
+            else:
+                told.append(event_of(fields))
+        with self._lock:
+            self._orders -= {each.tag for each in told if isinstance(each.event, TransferEnded | TransferFailed)}
+        if told:
+            self._post(tuple(told))
+
+    def _answered(self, fields: Fields) -> None:
+        with self._lock:
+            question = self._questions.pop(int(fields["answer"]), None)
+        if question is not None:
+            question.error = str(fields["error"])
+            question.answered.set()
+
+    def _ended(self) -> None:
+        """The process is gone: start another, fail its questions, hand back its orders."""
+        self._process.kill()
+        self._process.wait()
+        with self._sending:
+            with self._lock:
+                lost, self._orders = tuple(self._orders), set()
+                questions, self._questions = self._questions, {}
+            if not self._closing:
+                self._start_again()
+        for question in questions.values():
+            question.error = "the lane process ended"
+            question.answered.set()
+        self._hand_back(lost)
+
+    def _start_again(self) -> None:
+        now = self._clock.monotonic()
+        self._starts = [at for at in self._starts if now - at < MINUTE_S]
+        logger.bind(code=self._process.returncode).warning("lane process ended; starting another")
+        if len(self._starts) >= STARTS_PER_MINUTE_MAX:
+            self._closing = True
+            logger.error("lane process ends again and again; nothing can be fetched until the daemon is restarted")
+            return
+        self._start()
+        with self._lock:
+            parts = dict(self._parts)
+        for part, (path, size) in parts.items():
+            frame = pack({"do": "attach", "part": part, "path": path, "size": size, "question": 0})
+            with contextlib.suppress(OSError):  # it died again: the next one gets them all
+                self._link.sendall(frame)
+
+    def _hand_back(self, tags: tuple[Tag, ...]) -> None:
+        message = "the lane process ended before this request did"
+        self._post(
+            tuple(
+                LaneEvent(tag=tag, event=TransferFailed(transfer=tag.transfer, code="closed", message=message))
+                for tag in tags
+            )
+        )
+
+    def _ask(self, fields: Fields) -> str:
+        """Send a command and wait for its answer: what went wrong, or nothing."""
+        question = _Question()
+        with self._lock:
+            number = next(self._numbers)
+            self._questions[number] = question
+        if not self._send({**fields, "question": number}):
+            with self._lock:
+                self._questions.pop(number, None)
+            return "the lane process is not running"
+        if not question.answered.wait(ANSWER_WITHIN_S):
+            self._process.kill()  # its end is noticed by the listening thread, which starts another
+            return "the lane process does not answer; it was ended"
+        return question.error
+
+    def _send(self, fields: Fields) -> bool:
+        frame = pack(fields)
+        with self._sending:
+            if self._closing:
+                return False
+            try:
+                self._link.sendall(frame)
+            except OSError:
+                return False  # it has just died: the listening thread is about to notice
+        return True
