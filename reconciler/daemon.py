@@ -19,6 +19,8 @@ from reconciler.clock import Clock, SystemClock
 from reconciler.config import OverlaySettings, Settings
 from reconciler.engine.disk import Shelves
 from reconciler.engine.engine import Engine
+from reconciler.engine.lane_link import LaneLink
+from reconciler.engine.lane_orders import BytePath, Post
 from reconciler.engine.partfile import PartStore
 from reconciler.errors import DiskError
 from reconciler.ids import JobId
@@ -85,6 +87,7 @@ class Daemon:
             clock=self._clock,
             entropy=os.urandom,
             stall_timeout_s=settings.transfers.stall_timeout_s,
+            make_byte_path=self._byte_path,
             on_change=self._on_change,
         )
         self._reconciler = Reconciler(
@@ -117,6 +120,9 @@ class Daemon:
 
     def _on_change(self, job_id: JobId) -> None:
         self._reconciler.on_change(job_id)
+
+    def _byte_path(self, post: Post) -> BytePath:
+        return LaneLink(post=post, clock=self._clock, stall_timeout_s=self._settings.transfers.stall_timeout_s)
 
     def _overlay_source(self, overlay: OverlaySettings) -> OverlaySource | None:
         if not overlay.enabled:
