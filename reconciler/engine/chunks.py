@@ -118,15 +118,21 @@ class ChunkPlan:
         return True
 
     def check_invariants(self) -> None:
-        """Every chunk is in one state; requested means that somebody holds it; the sums are right."""
-        for index, state in enumerate(self._states):
-            held = bool(self._holders.get(ChunkIndex(index)))
-            assert held == (state == ChunkState.REQUESTED), (
-                f"chunk {index} is {ChunkState(state).name} with holders={held}"
-            )
-        had = [ChunkIndex(index) for index, state in enumerate(self._states) if state == ChunkState.HAD]
-        assert self._had == len(had), f"{self._had} chunks counted, {len(had)} here"
-        assert self._bytes_had == sum(self.length(chunk) for chunk in had), "bytes here do not add up"
-        assert all(self._states[index] != ChunkState.MISSING for index in range(self._first_missing)), (
-            "a missing chunk lies before the first missing one"
+        """Every chunk is in one state; requested means that somebody holds it; the sums are right.
+
+        Counted by the bytes' own methods: a simulation asks after every event.
+        """
+        states = self._states
+        assert len(self._holders) == states.count(ChunkState.REQUESTED), (
+            "a chunk is requested of nobody, or held unasked"
         )
+        for chunk, holders in self._holders.items():
+            assert holders, f"chunk {chunk} is requested of nobody"
+            assert states[chunk] == ChunkState.REQUESTED, (
+                f"chunk {chunk} is {self.state(chunk).name} and still asked for"
+            )
+        assert self._had == states.count(ChunkState.HAD), f"{self._had} chunks counted, others here"
+        short = self.count * self.chunk_bytes - self.size if states[-1] == ChunkState.HAD else 0
+        assert self._bytes_had == self._had * self.chunk_bytes - short, "bytes here do not add up"
+        first = states.find(ChunkState.MISSING)
+        assert first < 0 or first >= self._first_missing, "a missing chunk lies before the first missing one"

@@ -75,7 +75,9 @@ class JobMachine:
         self._searching = set(etiquettes)
         self._cap = BandwidthCap(order.constraints.overlay_bandwidth_kbps * 1000 / 8)
         self._tracks = {
-            track.want.position: TrackMachine(track, constraints=order.constraints, out=self._out, ban=self._ban)
+            track.want.position: TrackMachine(
+                track, constraints=order.constraints, out=self._out, usable=self._usable, ban=self._ban
+            )
             for track in order.tracks
         }
         self._out.append(
@@ -333,13 +335,12 @@ class JobMachine:
             case Phase.SEEKING:
                 track.seek(
                     now,
-                    usable=self._usable,
                     search_over=not self._searching,
                     may_open=sum(t.is_open for t in self._tracks.values()) < TRACKS_OPEN_MAX,
                     lossy_allowed=self._lossy_allowed(),
                 )
             case Phase.OPENING:
-                track.open(usable=self._usable, search_over=not self._searching)
+                track.open(search_over=not self._searching)
             case Phase.FETCHING:
                 if not self._can_go_on(track):
                     track.give_up_variant(self._why_none_left(track))

@@ -74,10 +74,16 @@ _SHOWN: dict[Phase, TrackPhase] = {
 
 
 class TrackMachine:
-    """The state of one track. Commands are appended to `out`; `ban` tells the job that a peer lied."""
+    """The state of one track. Commands go to `out`; `usable` asks the job about a peer, `ban` tells it of a liar."""
 
     def __init__(
-        self, order: TrackOrder, *, constraints: Constraints, out: list[Command], ban: Callable[[PeerKey, str], None]
+        self,
+        order: TrackOrder,
+        *,
+        constraints: Constraints,
+        out: list[Command],
+        usable: Callable[[PeerKey], bool],
+        ban: Callable[[PeerKey, str], None],
     ) -> None:
         self.order = order
         self.phase = Phase.SEEKING
@@ -94,6 +100,7 @@ class TrackMachine:
         self.path = ""
         self._constraints = constraints
         self._out = out
+        self._usable = usable
         self._ban = ban
         self._offers: dict[tuple[PeerKey, str], Offer] = {}
         self._first_offer_s: float | None = None
@@ -180,11 +187,9 @@ class TrackMachine:
             self._first_offer_s = now
         return True
 
-    def seek(
-        self, now: float, *, usable: Callable[[PeerKey], bool], search_over: bool, may_open: bool, lossy_allowed: bool
-    ) -> None:
+    def seek(self, now: float, *, search_over: bool, may_open: bool, lossy_allowed: bool) -> None:
         """Choose a variant when it is time to, or fail when none can come."""
-        live = [offer for offer in self._offers.values() if usable(offer.peer)]
+        live = [offer for offer in self._offers.values() if self._usable(offer.peer)]
         if not live and not search_over:
             return
         choice = choose(
@@ -234,7 +239,7 @@ class TrackMachine:
 
     # ---- opening -----------------------------------------------------------------------------------------------------
 
-    def open(self, *, usable: Callable[[PeerKey], bool], search_over: bool) -> None:
+    def open(self, *, search_over: bool) -> None:
         """Ask for the chunk list where one can be had; begin to fetch once part and list are settled.
 
         While the search goes on, a peer that has the list may yet be found: only after it are provisional bytes settled
@@ -243,7 +248,7 @@ class TrackMachine:
         assert self.variant is not None
         if self.chunk_hashes is None and self.variant.root and self._list_from is None:
             for peer, offer in self.offers().items():
-                if peer not in self._list_asked and usable(peer):
+                if peer not in self._list_asked and self._usable(peer):
                     self._list_asked.add(peer)
                     self._list_from = peer
                     self._out.append(FetchChunkList(offer=offer))
@@ -375,15 +380,23 @@ class TrackMachine:
         """
         givers = set(self.givers.values())
         self._content_failures += 1
-        if self.provisional and self.givers and len(givers) == 1 and len(self.givers) == len(self.prints):
+        if not self.provisional:
+            if self._content_failures >= CONTENT_TRIES_MAX:
+                self.fail(f"the disk does not keep what is written to it: {message}")
+                return
+        elif len(givers) == 1 and len(self.givers) == len(self.prints):
             self._ban(givers.pop(), f"the whole file is wrong: {message}")
-            self._content_failures = 0
-        elif self.provisional:
-            self.only = next(iter(sorted(givers)), None)
-        elif self._content_failures >= CONTENT_TRIES_MAX:
-            self.fail(f"the disk does not keep what is written to it: {message}")
-            return
+        else:
+            self.only = self._next_alone()
+            if self.only is None:
+                self.fail(f"what several peers sent makes no right whole, and none of them has all of it: {message}")
+                return
         self._reopen()
+
+    def _next_alone(self) -> PeerKey | None:
+        """A peer that can bring the whole file by itself."""
+        whole = (peer for peer, offer in self.offers().items() if offer.holds is None and self._usable(peer))
+        return min(whole, default=None)
 
     def _reopen(self) -> None:
         assert self.variant is not None
@@ -426,11 +439,7 @@ class TrackMachine:
         """What each phase needs is there."""
         if self.plan is not None:
             self.plan.check_invariants()
-            assert set(self.prints) == {
-                ChunkIndex(index)
-                for index in range(self.plan.count)
-                if self.plan.state(ChunkIndex(index)).name == "HAD"
-            }, "a chunk is here without its hash, or the other way about"
+            assert len(self.prints) == self.plan.chunks_had, "a chunk is here without its print, or the other way about"
         match self.phase:
             case Phase.SEEKING | Phase.FAILED | Phase.COMPLETED:
                 pass
