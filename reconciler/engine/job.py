@@ -14,7 +14,6 @@ from typing import Literal, assert_never
 
 from reconciler.engine.bandwidth import BandwidthCap
 from reconciler.engine.events import (
-    CancelRead,
     ChunkArrived,
     ChunkListArrived,
     ChunkListRefused,
@@ -33,25 +32,22 @@ from reconciler.engine.events import (
     TimePassed,
     TransferEnded,
     TransferFailed,
-    TransferId,
     WholeRefused,
     WholeVerified,
 )
-from reconciler.engine.notes import chunk_note, failure_note, peer_note, request_note, trouble_note
-from reconciler.engine.order import JobOrder, JobProgress, PeerProgress
-from reconciler.engine.peers import INNOCENT, Peer
+from reconciler.engine.notes import chunk_note, trouble_note
+from reconciler.engine.order import JobOrder, JobProgress
+from reconciler.engine.peers import Peer
 from reconciler.engine.schedule import Fetching, Lease, by_cost, endgame_lease, next_lease, wants_more
+from reconciler.engine.swarm import Swarm
 from reconciler.engine.track import Phase, TrackMachine
 from reconciler.engine.transfers import Transfer
-from reconciler.sources.base import Etiquette, Found, PeerKey, PeerTrouble
+from reconciler.sources.base import Etiquette, Found, PeerTrouble
 from reconciler.traces.model import EventType
 
 # Tracks fetched side by side: enough that a peer which lacks one track still has work, few enough that albums finish
 # track by track.
 TRACKS_OPEN_MAX = 4
-
-# Peers of one job. Each costs a connection; two hundred strangers are more than any album needs.
-PEERS_MAX = 200
 
 # How often an idle peer is considered for the end game: what is late grows later with time alone.
 ENDGAME_LOOK_S = 0.25
@@ -65,18 +61,14 @@ class JobMachine:
     def __init__(self, order: JobOrder, *, etiquettes: Mapping[str, Etiquette], stall_timeout_s: float) -> None:
         self.order = order
         self.outcome: Outcome | None = None
-        self._etiquettes = dict(etiquettes)
-        self._stall_timeout_s = stall_timeout_s
         self._out: list[Command] = []
-        self._peers: dict[PeerKey, Peer] = {}
-        self._transfers: dict[TransferId, Transfer] = {}
-        self._next_transfer = 1
+        self._swarm = Swarm(out=self._out, etiquettes=etiquettes, stall_timeout_s=stall_timeout_s)
         self._now = float("-inf")
         self._searching = set(etiquettes)
         self._cap = BandwidthCap(order.constraints.overlay_bandwidth_kbps * 1000 / 8)
         self._tracks = {
             track.want.position: TrackMachine(
-                track, constraints=order.constraints, out=self._out, usable=self._usable, ban=self._ban
+                track, constraints=order.constraints, out=self._out, usable=self._swarm.usable, ban=self._swarm.ban
             )
             for track in order.tracks
         }
@@ -98,7 +90,7 @@ class JobMachine:
         self._now = now
         self._take(event, now)
         if self.outcome is None:
-            self._late(now)
+            self._swarm.drop_late(now)
             self._advance(now)
             self._schedule(now)
             self._finish_if_done()
@@ -124,7 +116,7 @@ class JobMachine:
             retriable=any(track.retriable for track in failed),
             error="; ".join(f"track {track.position} ({track.order.title}): {track.error}" for track in failed),
             tracks=tuple(track.progress() for track in self._tracks.values()),
-            peers=tuple(_peer_progress(peer) for peer in self._peers.values()),
+            peers=self._swarm.progress(),
         )
 
     # ---- taking events -----------------------------------------------------------------------------------------------
@@ -145,11 +137,11 @@ class JobMachine:
             case DiskRefused():
                 self._disk_refused(event)
             case PeerConnected():
-                self._connected(event.transfer)
+                self._swarm.connected(event.transfer)
             case ChunkArrived():
                 self._chunk_arrived(event, now)
             case TransferEnded():
-                self._close(event.transfer)
+                self._swarm.close(event.transfer)
             case TransferFailed():
                 self._transfer_failed(event, now)
             case WholeVerified():
@@ -168,52 +160,31 @@ class JobMachine:
     def _found(self, found: Found, now: float) -> None:
         if isinstance(found, PeerTrouble):
             self._trouble(found)
-            return
-        track = self._tracks.get(found.position)
-        if track is None or found.source not in self._etiquettes:
-            return
-        peer = self._peers.get(found.peer)
-        if peer is None:
-            if len(self._peers) >= PEERS_MAX:
-                return
-            peer = Peer(
-                key=found.peer, name=found.peer_name, source=found.source, etiquette=self._etiquettes[found.source]
-            )
-            self._peers[found.peer] = peer
-            self._out.append(peer_note(peer, EventType.PEER_DISCOVERED, "offered"))
-        track.add_offer(found, now)
+        elif found.position in self._tracks and self._swarm.meet(found):
+            self._tracks[found.position].add_offer(found, now)
 
     def _trouble(self, trouble: PeerTrouble) -> None:
         self._out.append(trouble_note(trouble))
         if trouble.code == "lied":
-            self._ban(trouble.peer, trouble.message)
-
-    def _connected(self, transfer_id: TransferId) -> None:
-        transfer = self._transfers.get(transfer_id)
-        if transfer is None:
-            return
-        peer = self._peers[transfer.offer.peer]
-        if not peer.connected:
-            peer.connected = True
-            self._out.append(peer_note(peer, EventType.PEER_CONNECTED, "connected"))
+            self._swarm.ban(trouble.peer, trouble.message)
 
     def _chunk_arrived(self, event: ChunkArrived, now: float) -> None:
-        transfer = self._transfers.get(event.transfer)
+        transfer = self._swarm.transfers.get(event.transfer)
         if transfer is None:
             return
         transfer.came(event.chunk, bytes_received=event.bytes_received)
-        peer = self._peers[transfer.offer.peer]
+        peer = self._swarm.peers[transfer.offer.peer]
         peer.moved_s = now
         track = self._tracks[transfer.position]
         if event.matches is False:
             peer.chunks_refused += 1
             transfer.plan.release(transfer.id, event.chunk)
             self._out.append(chunk_note(peer, transfer, event, "bad hash"))
-            self._ban(peer.key, f"chunk {event.chunk} does not match its hash")
+            self._swarm.ban(peer.key, f"chunk {event.chunk} does not match its hash")
         elif self._counts(transfer, event) and track.chunk_came(event.chunk, event.print, peer.key):
             peer.delivered(bytes_received=event.bytes_received, duration_s=event.duration_s)
             self._out.append(chunk_note(peer, transfer, event, "verified" if event.matches else "received"))
-            self._drop_overtaken(track)
+            self._swarm.drop_overtaken(track.position)
             track.check_whole()
         else:
             self._out.append(chunk_note(peer, transfer, event, "duplicate"))
@@ -224,101 +195,24 @@ class JobMachine:
         A verified chunk of a request cancelled meanwhile still counts; a provisional one could differ from what
         replaced it.
         """
-        peer = self._peers[transfer.offer.peer]
+        peer = self._swarm.peers[transfer.offer.peer]
         same_part = transfer.plan is self._tracks[transfer.position].plan
         return same_part and not peer.banned and (not transfer.cancelled or event.matches is True)
 
-    def _drop_overtaken(self, track: TrackMachine) -> None:
-        """Cancel requests of `track` whose every owed chunk somebody else has brought."""
-        for transfer in self._transfers_of(track):
-            holds_any = any(transfer.id in transfer.plan.holders(chunk) for chunk in transfer.owed)
-            if transfer.owed and not holds_any:
-                self._cancel(transfer)
-
     def _transfer_failed(self, event: TransferFailed, now: float) -> None:
-        transfer = self._transfers.get(event.transfer)
-        if transfer is None:
+        transfer = self._swarm.close(event.transfer)
+        if transfer is None or transfer.cancelled or event.code == "cancelled":
             return
-        self._close(event.transfer)
-        if transfer.cancelled or event.code == "cancelled":
-            return
-        peer = self._peers[transfer.offer.peer]
-        peer.connected = False
         if event.code == "disk":
             self._disk_refused(DiskRefused(position=transfer.position, message=event.message))
-            return
-        if event.code in INNOCENT:
-            return
-        peer.failed(event.code, now=now, retry_after_s=event.retry_after_s)
-        self._out.append(failure_note(peer, transfer, event.code, event.message))
-        if peer.gone:
-            self._let_go(peer, "failed", event.code, event.message)
+        else:
+            self._swarm.failed(event, transfer, now)
 
     def _disk_refused(self, event: DiskRefused) -> None:
         track = self._tracks[event.position]
         if not track.is_done:
             track.disk_refused(event)
-            self._cancel_track(track)
-
-    # ---- peers and transfers -----------------------------------------------------------------------------------------
-
-    def _ban(self, key: PeerKey, reason: str) -> None:
-        """Never ask this peer again in this job; what it owes is free for others at once."""
-        peer = self._peers.get(key)
-        if peer is None or peer.banned:
-            return
-        peer.banned = reason
-        self._let_go(peer, "banned", "lied", reason)
-
-    def _let_go(self, peer: Peer, action: str, code: str, message: str) -> None:
-        for transfer_id in sorted(peer.transfers):
-            self._cancel(self._transfers[transfer_id])
-        for track in self._tracks.values():
-            if track.only == peer.key:
-                track.release_only()
-        self._out.append(peer_note(peer, EventType.PEER_DISCONNECTED, action, code=code, message=message))
-
-    def _usable(self, key: PeerKey) -> bool:
-        return self._peers[key].usable
-
-    def _transfers_of(self, track: TrackMachine) -> list[Transfer]:
-        return [t for t in self._transfers.values() if t.position == track.position and not t.cancelled]
-
-    def _cancel(self, transfer: Transfer) -> None:
-        """End a request: its chunks are free now; its account closes when the lane answers."""
-        if transfer.cancelled:
-            return
-        transfer.cancelled = True
-        self._release(transfer)
-        self._out.append(CancelRead(transfer=transfer.id))
-
-    def _cancel_track(self, track: TrackMachine) -> None:
-        for transfer in self._transfers_of(track):
-            self._cancel(transfer)
-
-    def _release(self, transfer: Transfer) -> None:
-        for chunk in transfer.owed:
-            transfer.plan.release(transfer.id, chunk)
-
-    def _close(self, transfer_id: TransferId) -> None:
-        transfer = self._transfers.pop(transfer_id, None)
-        if transfer is None:
-            return
-        self._release(transfer)
-        self._peers[transfer.offer.peer].transfers.discard(transfer_id)
-
-    def _late(self, now: float) -> None:
-        """Cancel what has broken the least rate, and count it against its peer."""
-        for transfer in list(self._transfers.values()):
-            if transfer.cancelled or now < transfer.deadline_s:
-                continue
-            peer = self._peers[transfer.offer.peer]
-            peer.failed("timed out", now=now, retry_after_s=None)
-            message = f"{transfer.bytes_owed} bytes were still to come after {now - transfer.started_s:.0f} s"
-            self._out.append(failure_note(peer, transfer, "timed out", message))
-            self._cancel(transfer)
-            if peer.gone:
-                self._let_go(peer, "failed", "timed out", message)
+            self._swarm.cancel_track(track.position)
 
     # ---- deciding ----------------------------------------------------------------------------------------------------
 
@@ -342,10 +236,12 @@ class JobMachine:
             case Phase.OPENING:
                 track.open(search_over=not self._searching)
             case Phase.FETCHING:
+                if track.only is not None and not self._swarm.usable(track.only):
+                    track.release_only()
                 if not self._can_go_on(track):
                     track.give_up_variant(self._why_none_left(track))
             case Phase.VERIFYING:
-                self._cancel_track(track)
+                self._swarm.cancel_track(track.position)
             case Phase.PUBLISHING | Phase.COMPLETED | Phase.FAILED:
                 pass
             case _:
@@ -358,18 +254,16 @@ class JobMachine:
 
     def _can_go_on(self, track: TrackMachine) -> bool:
         """Whether anybody is bringing a chunk of `track`, or could, or may yet be found."""
-        if self._searching or self._transfers_of(track):
+        if self._searching or self._swarm.of_track(track.position):
             return True
         assert track.plan is not None
         return any(
-            self._usable(peer) and track.plan.next_missing(offer.holds, 1) is not None
+            self._swarm.usable(peer) and track.plan.next_missing(offer.holds, 1) is not None
             for peer, offer in track.offers().items()
         )
 
     def _why_none_left(self, track: TrackMachine) -> str:
-        reasons = [
-            f"{self._peers[key].name}: {self._peers[key].banned or self._peers[key].gone}" for key in track.offers()
-        ]
+        reasons = [self._swarm.why_out(key) for key in track.offers()]
         return "no peer is left that holds the rest (" + "; ".join(sorted(reasons)[:3]) + ")"
 
     def _schedule(self, now: float) -> None:
@@ -377,7 +271,7 @@ class JobMachine:
         tracks = [view for track in self._tracks.values() if (view := track.fetching()) is not None]
         if not tracks:
             return
-        for peer in by_cost(self._peers.values()):
+        for peer in by_cost(self._swarm.peers.values()):
             speed = peer.usable_bytes_per_s()
             usable = self._cap.bounded(speed) if peer.source == "overlay" else speed
             while self._may_be_asked(peer, now, chunk_bytes=tracks[0].plan.chunk_bytes):
@@ -387,36 +281,19 @@ class JobMachine:
                 self._request(lease, peer, now)
 
     def _may_be_asked(self, peer: Peer, now: float, *, chunk_bytes: int) -> bool:
-        owed = sum(self._transfers[each].bytes_owed for each in peer.transfers)
+        owed = self._swarm.owed_by(peer)
         capped = peer.source == "overlay" and not self._cap.may_spend(now)
         return peer.may_take(now) and not capped and wants_more(peer, owed_bytes=owed, chunk_bytes=chunk_bytes)
 
     def _endgame(self, tracks: list[Fetching], peer: Peer, now: float) -> Lease | None:
-        return endgame_lease(tracks, peer, transfers=self._transfers, peers=self._peers, now=now)
+        return endgame_lease(tracks, peer, transfers=self._swarm.transfers, peers=self._swarm.peers, now=now)
 
     def _request(self, lease: Lease, peer: Peer, now: float) -> None:
         track = self._tracks[lease.offer.position]
         assert track.plan is not None
-        size = track.plan.span(lease.first, lease.last)
-        transfer = Transfer.begin(
-            TransferId(self._next_transfer),
-            lease.offer,
-            plan=track.plan,
-            first=lease.first,
-            last=lease.last,
-            ahead=sum(self._transfers[each].bytes_owed for each in peer.transfers),
-            now=now,
-            grace_s=self._stall_timeout_s,
-        )
-        self._next_transfer += 1
-        self._transfers[transfer.id] = transfer
-        peer.moved_s = peer.moved_s if peer.transfers else now
-        peer.transfers.add(transfer.id)
-        peer.requests_made += 1
-        track.plan.request(transfer.id, lease.first, lease.last)
+        transfer = self._swarm.begin(lease, track.plan, peer, now)
         if peer.source == "overlay":
-            self._cap.spend(size, now)
-        self._out.append(request_note(peer, transfer))
+            self._cap.spend(transfer.bytes_owed, now)
         self._out.append(
             Read(
                 transfer=transfer.id,
@@ -435,22 +312,16 @@ class JobMachine:
             self._end("failed" if failed else "completed")
 
     def _end(self, outcome: Outcome) -> None:
-        for transfer in list(self._transfers.values()):
-            self._cancel(transfer)
-        for peer in self._peers.values():
-            if peer.connected and peer.usable:
-                self._out.append(peer_note(peer, EventType.PEER_DISCONNECTED, "finished"))
+        self._swarm.end()
         self.outcome = outcome
 
     def _deadlines(self) -> Iterator[float]:
         for track in self._tracks.values():
             if (deadline := track.next_deadline()) is not None:
                 yield deadline
-        for transfer in self._transfers.values():
-            if not transfer.cancelled:
-                yield transfer.deadline_s
+        yield from self._swarm.deadlines()
         if any(track.phase is Phase.FETCHING for track in self._tracks.values()):
-            for peer in self._peers.values():
+            for peer in self._swarm.peers.values():
                 if peer.usable and len(peer.transfers) < peer.requests_max():
                     yield from self._peer_deadlines(peer)
 
@@ -459,7 +330,7 @@ class JobMachine:
         yield peer.not_before_s
         if peer.source == "overlay":
             yield self._cap.free_at(self._now)
-        if self._transfers:
+        if self._swarm.transfers:
             yield self._now + ENDGAME_LOOK_S
 
     def check_invariants(self) -> None:
@@ -468,23 +339,12 @@ class JobMachine:
             track.check_invariants()
             for chunk in track.plan.requested() if track.plan else ():
                 for holder in track.plan.holders(chunk) if track.plan else ():
-                    assert chunk in self._transfers[holder].owed, f"transfer {holder} does not owe chunk {chunk}"
-        for peer in self._peers.values():
-            assert len(peer.transfers) <= peer.etiquette.requests_in_flight_max, f"{peer.name} was asked for too much"
-            assert all(self._transfers[each].offer.peer == peer.key for each in peer.transfers)
+                    assert chunk in self._swarm.transfers[holder].owed, f"transfer {holder} does not owe chunk {chunk}"
+        self._swarm.check_invariants()
         if self.outcome is None:
-            waits = self._searching or self._transfers or any(track.awaits_answer for track in self._tracks.values())
+            waits = (
+                self._searching or self._swarm.transfers or any(track.awaits_answer for track in self._tracks.values())
+            )
             assert waits or self._out or self.next_deadline() is not None, "nothing will ever happen again"
         else:
             assert self.next_deadline() is None
-
-
-def _peer_progress(peer: Peer) -> PeerProgress:
-    return PeerProgress(
-        name=peer.name,
-        source=peer.source,
-        bytes_received=peer.bytes_accepted,
-        throughput_bytes_per_s=peer.throughput_bytes_per_s,
-        chunks_refused=peer.chunks_refused,
-        banned=bool(peer.banned),
-    )

@@ -1,0 +1,195 @@
+"""Who takes part in a job, and what each of them was asked for.
+
+Owns: the peers of one job, the requests that are under way, and what follows when either goes wrong. Never: chooses
+what to ask for (engine.schedule), or what becomes of a track (engine.track).
+"""
+
+from collections.abc import Iterator, Mapping
+
+from reconciler.engine.chunks import ChunkPlan
+from reconciler.engine.events import CancelRead, Command, TransferFailed, TransferId
+from reconciler.engine.notes import failure_note, peer_note, request_note
+from reconciler.engine.order import PeerProgress
+from reconciler.engine.peers import INNOCENT, Peer
+from reconciler.engine.schedule import Lease
+from reconciler.engine.transfers import Transfer
+from reconciler.ids import TrackPosition
+from reconciler.sources.base import Etiquette, Offer, PeerKey
+from reconciler.traces.model import EventType
+
+# Peers of one job. Each costs a connection; two hundred strangers are more than any album needs.
+PEERS_MAX = 200
+
+
+class Swarm:
+    """Peers and transfers of one job. Commands go to `out`; `etiquettes` says what the peers of each source bear."""
+
+    def __init__(self, *, out: list[Command], etiquettes: Mapping[str, Etiquette], stall_timeout_s: float) -> None:
+        self.peers: dict[PeerKey, Peer] = {}
+        self.transfers: dict[TransferId, Transfer] = {}
+        self._out = out
+        self._etiquettes = dict(etiquettes)
+        self._stall_timeout_s = stall_timeout_s
+        self._next_transfer = 1
+
+    # ---- peers -------------------------------------------------------------------------------------------------------
+
+    def meet(self, offer: Offer) -> bool:
+        """Know the peer of `offer`; False where its source is barred or the swarm is full."""
+        if offer.peer in self.peers:
+            return True
+        if offer.source not in self._etiquettes or len(self.peers) >= PEERS_MAX:
+            return False
+        peer = Peer(key=offer.peer, name=offer.peer_name, source=offer.source, etiquette=self._etiquettes[offer.source])
+        self.peers[offer.peer] = peer
+        self._out.append(peer_note(peer, EventType.PEER_DISCOVERED, "offered"))
+        return True
+
+    def connected(self, transfer_id: TransferId) -> None:
+        """A lane has reached the peer of a transfer."""
+        transfer = self.transfers.get(transfer_id)
+        peer = self.peers[transfer.offer.peer] if transfer else None
+        if peer is not None and not peer.connected:
+            peer.connected = True
+            self._out.append(peer_note(peer, EventType.PEER_CONNECTED, "connected"))
+
+    def usable(self, key: PeerKey) -> bool:
+        """Whether a peer may be asked, now or after its pause."""
+        return self.peers[key].usable
+
+    def ban(self, key: PeerKey, reason: str) -> None:
+        """Never ask this peer again in this job; what it owes is free for others at once."""
+        peer = self.peers.get(key)
+        if peer is not None and not peer.banned:
+            peer.banned = reason
+            self._let_go(peer, "banned", "lied", reason)
+
+    def why_out(self, key: PeerKey) -> str:
+        """`name: reason` for a peer that is not asked any more, or has not what is missing."""
+        peer = self.peers[key]
+        return f"{peer.name}: {peer.banned or peer.gone or 'does not have it'}"
+
+    def owed_by(self, peer: Peer) -> int:
+        """Bytes that a peer was asked for and that have not come."""
+        return sum(self.transfers[each].bytes_owed for each in peer.transfers)
+
+    def progress(self) -> tuple[PeerProgress, ...]:
+        """What a person sees of the peers."""
+        return tuple(
+            PeerProgress(
+                name=peer.name,
+                source=peer.source,
+                bytes_received=peer.bytes_accepted,
+                throughput_bytes_per_s=peer.throughput_bytes_per_s,
+                chunks_refused=peer.chunks_refused,
+                banned=bool(peer.banned),
+            )
+            for peer in self.peers.values()
+        )
+
+    def _let_go(self, peer: Peer, action: str, code: str, message: str) -> None:
+        for transfer_id in sorted(peer.transfers):
+            self.cancel(self.transfers[transfer_id])
+        self._out.append(peer_note(peer, EventType.PEER_DISCONNECTED, action, code=code, message=message))
+
+    # ---- transfers ---------------------------------------------------------------------------------------------------
+
+    def begin(self, lease: Lease, plan: ChunkPlan, peer: Peer, now: float) -> Transfer:
+        """Open the account of a request that is about to be sent."""
+        transfer = Transfer.begin(
+            TransferId(self._next_transfer),
+            lease.offer,
+            plan=plan,
+            first=lease.first,
+            last=lease.last,
+            ahead=self.owed_by(peer),
+            now=now,
+            grace_s=self._stall_timeout_s,
+        )
+        self._next_transfer += 1
+        self.transfers[transfer.id] = transfer
+        peer.moved_s = peer.moved_s if peer.transfers else now
+        peer.transfers.add(transfer.id)
+        peer.requests_made += 1
+        plan.request(transfer.id, lease.first, lease.last)
+        self._out.append(request_note(peer, transfer))
+        return transfer
+
+    def of_track(self, position: TrackPosition) -> list[Transfer]:
+        """What is under way for one track."""
+        return [each for each in self.transfers.values() if each.position == position and not each.cancelled]
+
+    def cancel(self, transfer: Transfer) -> None:
+        """End a request: its chunks are free now; its account closes when the lane answers."""
+        if not transfer.cancelled:
+            transfer.cancelled = True
+            _release(transfer)
+            self._out.append(CancelRead(transfer=transfer.id))
+
+    def cancel_track(self, position: TrackPosition) -> None:
+        """End every request for one track."""
+        for transfer in self.of_track(position):
+            self.cancel(transfer)
+
+    def drop_overtaken(self, position: TrackPosition) -> None:
+        """Cancel requests of a track whose every owed chunk somebody else has brought."""
+        for transfer in self.of_track(position):
+            holds_any = any(transfer.id in transfer.plan.holders(chunk) for chunk in transfer.owed)
+            if transfer.owed and not holds_any:
+                self.cancel(transfer)
+
+    def close(self, transfer_id: TransferId) -> Transfer | None:
+        """Close an account; what it still owes is free."""
+        transfer = self.transfers.pop(transfer_id, None)
+        if transfer is not None:
+            _release(transfer)
+            self.peers[transfer.offer.peer].transfers.discard(transfer_id)
+        return transfer
+
+    def failed(self, event: TransferFailed, transfer: Transfer, now: float) -> None:
+        """Count a failed request, whose account is closed, against its peer."""
+        peer = self.peers[transfer.offer.peer]
+        peer.connected = False
+        if event.code in INNOCENT:
+            return
+        peer.failed(event.code, now=now, retry_after_s=event.retry_after_s)
+        self._out.append(failure_note(peer, transfer, event.code, event.message))
+        if peer.gone:
+            self._let_go(peer, "failed", event.code, event.message)
+
+    def drop_late(self, now: float) -> None:
+        """Cancel what has broken the least rate, and count it against its peer."""
+        for transfer in list(self.transfers.values()):
+            if transfer.cancelled or now < transfer.deadline_s:
+                continue
+            peer = self.peers[transfer.offer.peer]
+            peer.failed("timed out", now=now, retry_after_s=None)
+            message = f"{transfer.bytes_owed} bytes were still to come after {now - transfer.started_s:.0f} s"
+            self._out.append(failure_note(peer, transfer, "timed out", message))
+            self.cancel(transfer)
+            if peer.gone:
+                self._let_go(peer, "failed", "timed out", message)
+
+    def end(self) -> None:
+        """Let go of everything and everybody."""
+        for transfer in list(self.transfers.values()):
+            self.cancel(transfer)
+        for peer in self.peers.values():
+            if peer.connected and peer.usable:
+                self._out.append(peer_note(peer, EventType.PEER_DISCONNECTED, "finished"))
+
+    def deadlines(self) -> Iterator[float]:
+        """When each request will have broken the least rate."""
+        return (transfer.deadline_s for transfer in self.transfers.values() if not transfer.cancelled)
+
+    def check_invariants(self) -> None:
+        """No peer has more requests than its etiquette allows, and each account stands on both sides."""
+        for peer in self.peers.values():
+            assert len(peer.transfers) <= peer.etiquette.requests_in_flight_max, f"{peer.name} was asked for too much"
+            assert all(self.transfers[each].offer.peer == peer.key for each in peer.transfers)
+        assert sum(len(peer.transfers) for peer in self.peers.values()) == len(self.transfers)
+
+
+def _release(transfer: Transfer) -> None:
+    for chunk in transfer.owed:
+        transfer.plan.release(transfer.id, chunk)
