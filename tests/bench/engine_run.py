@@ -17,6 +17,7 @@ from reconciler.clock import SystemClock
 from reconciler.engine.disk import Shelves
 from reconciler.engine.engine import Engine
 from reconciler.engine.lane_link import LaneLink
+from reconciler.engine.lane_pool import LanePool
 from reconciler.engine.order import JobOrder, TrackOrder
 from reconciler.engine.partfile import PartStore
 from reconciler.ids import JobId, Root, TrackPosition
@@ -71,7 +72,9 @@ async def fetch(out: Path, order: JobOrder, database: Database) -> float:
         clock=clock,
         entropy=os.urandom,
         stall_timeout_s=15.0,
-        make_byte_path=lambda post: LaneLink(post=post, clock=clock, stall_timeout_s=15.0),
+        make_byte_path=lambda post: LanePool(
+            tuple(LaneLink(post=post, clock=clock, stall_timeout_s=15.0) for _ in range(2))
+        ),
         on_change=lambda _: changed.set(),
     )
     serving = asyncio.get_running_loop().create_task(engine.serve())

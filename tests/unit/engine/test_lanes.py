@@ -11,6 +11,7 @@ from reconciler.clock import SystemClock
 from reconciler.engine.events import ChunkArrived, PeerConnected, TransferEnded, TransferFailed, TransferId
 from reconciler.engine.lane_link import LaneLink
 from reconciler.engine.lane_orders import PartId, ReadRange, Tag
+from reconciler.engine.lane_pool import LanePool
 from reconciler.engine.lanes import Lanes
 from reconciler.engine.partfile import PartName, PartStore
 from reconciler.ids import ChunkIndex, JobId, TrackPosition
@@ -130,7 +131,12 @@ def server():
     server.close()
 
 
-@pytest.fixture(params=[Lanes, LaneLink], ids=["in this process", "in a process of its own"])
+def pool(**given):
+    """Two lane processes behind one byte path."""
+    return LanePool((LaneLink(**given), LaneLink(**given)))
+
+
+@pytest.fixture(params=[Lanes, LaneLink, pool], ids=["in this process", "in a process of its own", "in two"])
 def make(request):
     """Both byte paths keep the same contract."""
     return request.param
@@ -340,3 +346,20 @@ def test_over_tls_silence_is_a_stall(tmp_path, tls_server):
     *_, failed = rig.until_ended(1)
     assert failed.code == "stalled"
     rig.lanes.close()
+
+
+def test_two_peers_with_tls_fill_one_part_from_two_processes(tmp_path, tls_server):
+    """Peers with TLS are dealt over the processes, which all write to the same part."""
+    other_identity = Identity.generate(b"t" * 32)
+    other = Server(server_context(other_identity, unix_s=1_790_000_000))
+    rig = Rig(tmp_path, tls_server, make=pool, pin=tls_server.identity.id)
+    rig.read(1, 0, 1)
+    rig.until_ended(1)
+    rig.endpoint = Endpoint(host="127.0.0.1", port=other.port, tls=True, pin=other_identity.id)
+    rig.read(2, 2, COUNT - 1)
+    assert isinstance(rig.until_ended(2)[-1], TransferEnded)
+    assert len({id(path) for path in rig.lanes._home.values()}) == 2
+    rig.lanes.detach(rig.part)
+    assert rig.path.read_bytes() == DATA
+    rig.lanes.close()
+    other.close()
