@@ -2,8 +2,9 @@
 
 Owns: which process a peer's lane lives in. Never: moves a byte.
 
-Plain connections share the first process: receiving, hashing and writing leave the interpreter's lock alone. TLS does not:
-Python's ssl hands over one record of 16 KiB a call, each of which takes the lock again. So peers with TLS are dealt over all.
+Plain connections share the first process: receiving, hashing and writing leave the interpreter's lock alone. TLS does
+not: Python's ssl hands over one record of 16 KiB a call, each of which takes the lock again. So peers with TLS are
+dealt over all.
 """
 
 import itertools

@@ -182,9 +182,7 @@ def main() -> None:
                 ours.append(mine["seconds"])
                 theirs.append(other)
                 ratios.append(mine["seconds"] / other)
-                print(
-                    f"pair {pair + 1}: ours {mine['seconds']:.3f} s, aria2c {other:.3f} s, ratio {ratios[-1]:.2f}, {mine}"
-                )
+                print(f"pair {pair + 1}: aria2c {other:.3f} s, ratio {ratios[-1]:.2f}, ours {mine}")
         print(
             f"median: ours {statistics.median(ours):.3f} s, aria2c {statistics.median(theirs):.3f} s, "
             f"ratio of medians {statistics.median(ours) / statistics.median(theirs):.2f}, "
