@@ -7,12 +7,15 @@ environment itself; what is passed in has been checked against `schemas/configur
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from reconciler.ids import PeerId, is_peer_id
 
 TextTree: TypeAlias = "dict[str, TextTree] | list[TextTree] | str | None"
 """A configuration as text: what a YAML file holds before the schema says what is a number."""
+
+StatusMode = Literal["in_file", "sidecar", "both", "none"]
+"""Where the status of a job is written: its manifest, a file of its own in `jobs/status`, both, or nowhere."""
 
 ENVIRONMENT_PREFIX = "RECONCILER__"
 _LISTS = frozenset({("library", "roots"), ("mesh", "overlay", "peers")})
@@ -87,6 +90,7 @@ class TransferSettings:
 class StatusSettings:
     """Writing the outcome back into manifests."""
 
+    mode: StatusMode = "in_file"
     interval_s: float = 15.0
     """At most one write in this time, terminal ones excepted; more often starves a folder that Syncthing keeps."""
 
@@ -102,6 +106,35 @@ class RetrySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSettings:
+    """This daemon, as manifests may name it where several share a folder."""
+
+    name: str = ""
+    """Empty = the machine's host name."""
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchSettings:
+    """How often the folders of manifests are looked through."""
+
+    rescan_s: float = 30.0
+    """Where the kernel tells of changes: this is for the event that was lost."""
+    poll_s: float = 5.0
+    """Where it does not: on network file systems, nothing else notices an edit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitSettings:
+    """What is done with the repository that the root folder is in."""
+
+    status_ref: bool = False
+    """Whether every job's status is committed to a ref of this machine's own."""
+    interval_s: float = 60.0
+    """At most one such commit in this time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that can be configured."""
 
@@ -110,6 +143,9 @@ class Settings:
     transfers: TransferSettings = field(default_factory=TransferSettings)
     status: StatusSettings = field(default_factory=StatusSettings)
     retry: RetrySettings = field(default_factory=RetrySettings)
+    node: NodeSettings = field(default_factory=NodeSettings)
+    watch: WatchSettings = field(default_factory=WatchSettings)
+    git: GitSettings = field(default_factory=GitSettings)
 
 
 def settings_of(document: Mapping[str, Any]) -> Settings:
@@ -126,6 +162,9 @@ def settings_of(document: Mapping[str, Any]) -> Settings:
         transfers=TransferSettings(**_in_seconds(document.get("transfers", {}))),
         status=StatusSettings(**_in_seconds(document.get("status", {}))),
         retry=RetrySettings(**_in_seconds(document.get("retry", {}))),
+        node=NodeSettings(**document.get("node", {})),
+        watch=WatchSettings(**_in_seconds(document.get("watch", {}))),
+        git=GitSettings(**_in_seconds(document.get("git", {}))),
     )
 
 

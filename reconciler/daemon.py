@@ -9,6 +9,7 @@ import contextlib
 import os
 import random
 import signal
+import socket
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,7 @@ from reconciler.engine.disk import Shelves
 from reconciler.engine.engine import Engine
 from reconciler.engine.lane_link import LaneLink
 from reconciler.engine.lane_orders import BytePath, Post
+from reconciler.engine.lane_pool import LanePool
 from reconciler.engine.partfile import PartStore
 from reconciler.errors import DiskError
 from reconciler.ids import JobId
@@ -34,6 +36,7 @@ from reconciler.reconcile.finalise import RunResult
 from reconciler.reconcile.loop import Reconciler, Surroundings
 from reconciler.reconcile.observe import Folders
 from reconciler.reconcile.policy import policy_of
+from reconciler.reconcile.status_ref import StatusRef
 from reconciler.reconcile.wakeup import EventWakeup
 from reconciler.reconcile.watch import FolderWatch
 from reconciler.sources.base import Source
@@ -42,12 +45,17 @@ from reconciler.sources.overlay import OverlaySource
 from reconciler.state.database import Database
 from reconciler.state.jobs import JobStore
 from reconciler.state.location import InstanceLock
+from reconciler.state.sightings import SightingStore
 from reconciler.traces.store import TraceStore
 
 # How long an event may wait in memory. Long enough that a fast download is written in large batches, short enough that
 # `job trace` beside a running daemon is current for a person, and that a crash loses little of the story (never a
 # fact).
 TRACE_FLUSH_S = 0.25
+
+# Lane processes: two fill a line of a gigabit with TLS on a small machine; more would only share its cores (and cost 40
+# MB each).
+LANE_PROCESSES_MAX = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +98,17 @@ class Daemon:
             make_byte_path=self._byte_path,
             on_change=self._on_change,
         )
+        policy = policy_of(settings, root=PurePosixPath(places.root), hostname=socket.gethostname())
+        self._status_ref = (
+            StatusRef(root=places.root, node=policy.node.name, store=store, interval_s=settings.git.interval_s)
+            if settings.git.status_ref
+            else None
+        )
         self._reconciler = Reconciler(
             Surroundings(
                 folders=self._folders,
                 store=store,
+                sightings=SightingStore(database),
                 engine=self.engine,
                 traces=self.traces,
                 clock=self._clock,
@@ -102,7 +117,7 @@ class Daemon:
                 entropy=os.urandom,
                 make_watch=FolderWatch,
             ),
-            policy=policy_of(settings, root=PurePosixPath(places.root)),
+            policy=policy,
         )
 
     async def run(self, *, once: bool) -> RunResult:
@@ -110,8 +125,12 @@ class Daemon:
         with self._signals():
             async with asyncio.TaskGroup() as tasks, self._serving():
                 background = [tasks.create_task(self.engine.serve()), tasks.create_task(self._keep_flushing())]
+                if self._status_ref is not None:
+                    background.append(tasks.create_task(self._status_ref.keep_committing()))
                 try:
-                    return await self._reconciler.run(once=once)
+                    result = await self._reconciler.run(once=once)
+                    await self._reconciler.part()
+                    return result
                 finally:
                     for task in background:
                         task.cancel()
@@ -122,12 +141,18 @@ class Daemon:
         self._reconciler.on_change(job_id)
 
     def _byte_path(self, post: Post) -> BytePath:
-        return LaneLink(post=post, clock=self._clock, stall_timeout_s=self._settings.transfers.stall_timeout_s)
+        stall_timeout_s = self._settings.transfers.stall_timeout_s
+        processes = min(LANE_PROCESSES_MAX, os.cpu_count() or 1)
+        return LanePool(
+            tuple(LaneLink(post=post, clock=self._clock, stall_timeout_s=stall_timeout_s) for _ in range(processes))
+        )
 
     def _overlay_source(self, overlay: OverlaySettings) -> OverlaySource | None:
         if not overlay.enabled:
             return None
         peers = tuple(OverlayPeerSource(peer=each.peer, host=each.host, port=each.port) for each in overlay.peers)
+        if not peers:
+            logger.info("no overlay peer is listed in mesh.overlay.peers: only sources that a manifest names are asked")
         return OverlaySource(
             identity=self._identity,
             peers=peers,
@@ -164,6 +189,8 @@ class Daemon:
             await self._overlay.close()
         await self._http.close()
         await asyncio.to_thread(self.traces.flush)
+        if self._status_ref is not None:
+            await asyncio.to_thread(self._status_ref.commit)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
@@ -203,7 +230,6 @@ async def serving(
         clock=clock,
     )
     port = await server.start(overlay.listen.host, overlay.listen.port)
-    logger.bind(peer=identity.id, host=overlay.listen.host, port=port).info("overlay peer listens")
     try:
         yield port
     finally:

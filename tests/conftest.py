@@ -13,7 +13,7 @@ from hypothesis import settings
 from virtual_time import VirtualTime
 
 # Debian package -> the program by which it is known to be there, where the two differ.
-_PROGRAM_OF_PACKAGE = {"nginx-light": "nginx", "aria2": "aria2c"}
+_PROGRAM_OF_PACKAGE = {"nginx-light": "nginx", "aria2": "aria2c", "syncthing": "syncthing", "e2fsprogs": "mkfs.ext4"}
 
 # Servers lie in /usr/sbin, which is not in every user's PATH.
 _SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))

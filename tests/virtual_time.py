@@ -42,8 +42,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
             self._threads = executor = self._threads or ThreadPoolExecutor(thread_name_prefix="virtual-time")
         future = executor.submit(func, *args)
         self._threads_busy += 1
+        # In this order: the result reaches the loop before the clock may go on.
+        wrapped = asyncio.wrap_future(future, loop=self)
         future.add_done_callback(self._thread_done)
-        return asyncio.wrap_future(future, loop=self)
+        return wrapped
 
     def close(self) -> None:
         """Close the loop and wait for its threads."""

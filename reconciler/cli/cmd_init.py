@@ -4,13 +4,14 @@ Owns: the folders and the three files that it starts with. Never: changes a file
 """
 
 import json
-from pathlib import Path
 
 import click
 
 from reconciler.cli.context import CONFIGURATION_NAME, Context, root_options
-from reconciler.errors import DiskError
-from reconciler.manifests.schema import load_schema
+from reconciler.cli.init_git import add_git
+from reconciler.cli.init_syncthing import add_syncthing
+from reconciler.cli.new_files import NewFiles
+from reconciler.manifests.forms import load_schema
 
 FOLDERS = ("jobs/active", "jobs/completed", "logs/sessions", "library", "schemas")
 
@@ -27,6 +28,10 @@ CONFIGURATION = """\
 #     listen: "0.0.0.0:7443"       # serve what you published to other peers (default: do not listen)
 #     peers: ["<peer id>@nas.example.org:7443"]
 #     upload_kbps: 0               # kilobits per second over all peers; 0 = no cap
+
+# status:
+#   mode: in_file                  # or sidecar (jobs/status/<job_id>.<node>.yml, with progress), both, none
+#   interval_seconds: 15           # at most one status write into a manifest in this time; the end of a job at once
 """
 
 EXAMPLE = """\
@@ -51,54 +56,46 @@ spec:
 
 
 @click.command(short_help="Make a root folder that is ready to use.")
+@click.option("--git", is_flag=True, help="Ready it for git, too: ignore and attributes files, a pre-commit hook.")
+@click.option("--git-filter", is_flag=True, help="Have git leave status blocks out of commits (with --git; per clone).")
+@click.option("--syncthing", is_flag=True, help="Ready it for Syncthing, too: its ignore files.")
 @root_options
-def init(context: Context) -> None:
+def init(context: Context, *, git: bool, git_filter: bool, syncthing: bool) -> None:
     """Make the folders that a daemon works in, a commented configuration and an example manifest.
 
-    What is there already is left as it is; running it again does no harm.
+    What is there already is left as it is, and you are told what to add to it by hand; running it again does no harm.
 
     \b
-    Example:
+    Examples:
       reconciler init --root ~/music
+      reconciler init --root ~/music --git --syncthing
     """
-    made = make_root(context.root)
+    new = NewFiles(below=context.root)
+    make_root(new)
+    if git or git_filter:
+        add_git(new, with_filter=git_filter)
+    if syncthing:
+        add_syncthing(new)
     if context.as_json:
-        context.print_json({"root": str(context.root), "made": made})
+        context.print_json({"root": str(context.root), "made": new.made, "notes": new.notes})
         return
-    for each in made:
+    for each in new.made:
         click.echo(f"made {each}")
+    for note in new.notes:
+        click.echo(f"to do: {note}")
     click.echo(f"{context.root} is ready. Next:")
     click.echo(f"  put a manifest into {context.root / 'jobs' / 'active'} (jobs/example.yml shows one)")
     click.echo(f"  reconciler run --root {context.root}")
 
 
-def make_root(root: Path) -> list[str]:
-    """Make what is missing of a root folder; gives what was made, relative to it."""
-    made: list[str] = []
-    try:
-        for folder in FOLDERS:
-            if not (root / folder).is_dir():
-                (root / folder).mkdir(parents=True)
-                made.append(f"{folder}/")
-        schema = json.dumps(load_schema("job-manifest"), indent=2, ensure_ascii=False) + "\n"
-        for name, text in (
-            (CONFIGURATION_NAME, CONFIGURATION),
-            ("jobs/example.yml", EXAMPLE),
-            ("schemas/job-manifest.schema.json", schema),
-        ):
-            if _write_new(root / name, text):
-                made.append(name)
-    except OSError as error:
-        raise DiskError(
-            f"{error.filename}: {error.strerror}", hint="choose another --root, or mend its permissions"
-        ) from error
-    return made
-
-
-def _write_new(path: Path, text: str) -> bool:
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        return False
-    return True
+def make_root(new: NewFiles) -> None:
+    """Make what is missing of a root folder; raises DiskError."""
+    for folder in FOLDERS:
+        new.folder(folder)
+    schema = json.dumps(load_schema("job-manifest"), indent=2, ensure_ascii=False) + "\n"
+    for name, text in (
+        (CONFIGURATION_NAME, CONFIGURATION),
+        ("jobs/example.yml", EXAMPLE),
+        ("schemas/job-manifest.schema.json", schema),
+    ):
+        new.file(new.below / name, text)

@@ -1,12 +1,15 @@
 """`reconciler job ...`: one job, looked at closely.
 
-Owns: `show` and `trace`. Never: asks a daemon; it reads files and database beside one.
+Owns: `show`, `trace`, and the group; the others have files of their own. Never: asks a daemon; it reads files and
+database beside one.
 """
 
 from dataclasses import asdict
 
 import click
 
+from reconciler.cli.cmd_job_edit import cancel, resume, retry, suspend
+from reconciler.cli.cmd_job_explain import explain
 from reconciler.cli.context import Context, state_options
 from reconciler.cli.jobs import JobView, view_of
 from reconciler.cli.render import megabytes, shown
@@ -18,9 +21,16 @@ from reconciler.traces.store import TraceStore
 from reconciler.traces.summary import summarise
 
 
-@click.group(short_help="Look at one job: show, trace.")
+@click.group(short_help="One job: show, explain, trace, suspend, resume, cancel, retry.")
 def job() -> None:
-    """Look at one job."""
+    """Look at one job, or edit its manifest.
+
+    JOB_ID may always be shortened to what makes it unique.
+    """
+
+
+for command in (explain, suspend, resume, cancel, retry):
+    job.add_command(command)
 
 
 @job.command()

@@ -9,6 +9,8 @@ from rich.table import Table
 from reconciler.cli.context import Context, state_options
 from reconciler.cli.jobs import JobView, views_of
 from reconciler.cli.render import megabytes, shown
+from reconciler.clock import rfc3339
+from reconciler.state.sightings import SightingStore
 
 
 @click.command(short_help="Show every job in one table.")
@@ -23,6 +25,10 @@ def status(context: Context) -> None:
     """
     with context.database() as database:
         views = views_of(database, context.root)
+        holds = SightingStore(database).holds()
+    for hold in holds:
+        # Beside the table, so that a script which reads it gets rows alone.
+        click.echo(f"on hold since {rfc3339(hold.since)}: {hold.reason}: {shown(hold.message, 400)}", err=True)
     if context.as_json:
         context.print_json([view.as_json() for view in views])
         return

@@ -3,6 +3,7 @@
 Owns: which files are looked at and how problems are printed. Never: needs a daemon, a network or a configuration.
 """
 
+import socket
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -11,7 +12,7 @@ import click
 from reconciler.cli.context import CONFIGURATION_NAME, Context, root_options, settings_in
 from reconciler.errors import ExitCode, FileBusyError, InvalidInputError, NotFoundError, UnsafePathError
 from reconciler.manifests.document import Document, pointer_of
-from reconciler.manifests.files import read_file
+from reconciler.manifests.files import read_input
 from reconciler.manifests.model import Manifest, Problem
 from reconciler.manifests.read import read_document, read_manifest
 from reconciler.reconcile.names import is_manifest_name
@@ -33,7 +34,7 @@ def validate(context: Context, paths: tuple[Path, ...]) -> None:
       reconciler validate jobs/active
       reconciler validate --json loveless.yml
     """
-    files = _files(paths or (context.root / "jobs" / "active",))
+    files = manifest_files(paths or (context.root / "jobs" / "active",))
     found = [(path, problem) for path in files for problem in _problems(path)]
     errors = sum(problem.severity == "error" for _, problem in found)
     if context.as_json:
@@ -46,7 +47,8 @@ def validate(context: Context, paths: tuple[Path, ...]) -> None:
         raise click.exceptions.Exit(ExitCode.INVALID_INPUT)
 
 
-def _files(paths: tuple[Path, ...]) -> list[Path]:
+def manifest_files(paths: tuple[Path, ...]) -> list[Path]:
+    """The manifests that were named, those of folders by name; raises NotFoundError."""
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
@@ -60,7 +62,7 @@ def _files(paths: tuple[Path, ...]) -> list[Path]:
 
 def _problems(path: Path) -> tuple[Problem, ...]:
     try:
-        data = read_file(path).data
+        data = read_input(path).data
         parsed = read_manifest(data)
     except (InvalidInputError, UnsafePathError, FileBusyError) as error:
         return (Problem(line=0, column=0, pointer="", message=error.message, hint=error.hint),)
@@ -76,7 +78,9 @@ def _placing(path: Path, data: bytes, manifest: Manifest) -> tuple[Problem, ...]
     root = path.absolute().parent.parent.parent
     if path.absolute().parent != root / "jobs" / "active" or not (root / CONFIGURATION_NAME).exists():
         return ()
-    plan = plan_of(manifest.spec, policy_of(settings_in(root), root=PurePosixPath(root)).places)
+    plan = plan_of(
+        manifest.spec, policy_of(settings_in(root), root=PurePosixPath(root), hostname=socket.gethostname()).places
+    )
     if not isinstance(plan, Problem):
         return ()
     document = read_document(data)

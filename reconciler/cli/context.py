@@ -21,7 +21,7 @@ from reconciler.config import Settings
 from reconciler.errors import BadConfigurationError, InvalidInputError, NotFoundError
 from reconciler.library.naming import DEFAULT_TEMPLATE, check_template
 from reconciler.manifests.configuration import read_configuration
-from reconciler.manifests.files import read_file
+from reconciler.manifests.files import read_input
 from reconciler.state.database import Database
 from reconciler.state.location import state_folder
 
@@ -80,7 +80,7 @@ def settings_in(root: Path) -> Settings:
     """The settings that hold for the root folder `root`; a root without a configuration has the defaults."""
     path = root / CONFIGURATION_NAME
     try:
-        data = read_file(path).data
+        data = read_input(path).data
     except FileNotFoundError:
         data = b"{}\n"
     except InvalidInputError as error:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.cli.cmd_init import make_root
+from reconciler.cli.new_files import NewFiles
 from reconciler.errors import ReconcilerError
 from reconciler.ids import Mbid, PeerId, Sha256
 from reconciler.library import audio
@@ -96,7 +97,7 @@ def make_scene(folder: Path) -> Scene:
     for role, lies in (("fast", False), ("slow", False), ("liar", True)):
         _stock_peer(folder / role, album, hashes, lies=lies)
     scene = Scene(folder=folder, album=album, originals={n: each.sha256 for n, each in hashes.items()})
-    make_root(scene.root)
+    make_root(NewFiles(below=scene.root))
     lines = [
         TRACK.format(position=t.position, title=t.title, recording=t.recording, duration_ms=t.duration_ms)
         for t in album

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from reconciler.clock import rfc3339
 from reconciler.errors import InvalidInputError, NotFoundError, ReconcilerError
-from reconciler.manifests.files import read_file
-from reconciler.manifests.model import Manifest, MbReleaseSpec
+from reconciler.ids import JobId
+from reconciler.manifests.files import read_input
+from reconciler.manifests.model import Manifest, MbReleaseSpec, MultiSourceSpec
 from reconciler.manifests.read import read_manifest
 from reconciler.state.database import Database
 from reconciler.state.jobs import JobStore
@@ -19,6 +20,26 @@ _RECEIVED = """
     SELECT COALESCE(SUM(bytes_transferred), 0) FROM SwarmEvents
     WHERE job_id = ? AND type = 'ChunkReceived' AND NOT is_error
 """
+
+# SQLite gives the other columns from the row that has the maximum: https://sqlite.org/lang_select.html#bareagg
+_LAST_ERRORS = """
+    SELECT track_id, MAX(timestamp), peer_id, error_code, error_message FROM SwarmEvents
+    WHERE job_id = ? AND is_error AND track_id IS NOT NULL
+    GROUP BY track_id ORDER BY CAST(track_id AS INTEGER) LIMIT ?
+"""
+
+# On one screen with the rest; the trace has them all.
+ERRORS_MAX = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackError:
+    """What last went wrong with a track. Texts and names may come from a peer."""
+
+    track: str
+    at_unix_s: float
+    peer: str
+    what: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +55,14 @@ class JobView:
 
     @property
     def tracks_total(self) -> int | None:
-        """Tracks or files that the manifest asks for; None where it cannot be read."""
-        if self.manifest is None:
-            return None
-        spec = self.manifest.spec
-        return len(spec.tracks) if isinstance(spec, MbReleaseSpec) else len(spec.files)
+        """Tracks or files that the manifest asks for; None where it cannot be read, or does not list them."""
+        match self.manifest.spec if self.manifest is not None else None:
+            case MbReleaseSpec(tracks=tracks) if tracks is not None:
+                return len(tracks)
+            case MultiSourceSpec(files=files):
+                return len(files)
+            case _:
+                return None
 
     @property
     def tracks_text(self) -> str:
@@ -106,6 +130,20 @@ def view_of(database: Database, root: Path, name: str) -> JobView:
     return _view(database, store, found[0], root)
 
 
+def last_errors(database: Database, job_id: JobId) -> list[TrackError]:
+    """What last went wrong with each track, by position; at most ERRORS_MAX."""
+    rows = database.read(lambda connection: connection.execute(_LAST_ERRORS, (job_id, ERRORS_MAX)).fetchall())
+    return [
+        TrackError(
+            track=str(track),
+            at_unix_s=float(milliseconds) / 1000,
+            peer=str(peer or ""),
+            what=": ".join(str(part) for part in (code, message) if part),
+        )
+        for track, milliseconds, peer, code, message in rows
+    ]
+
+
 def _view(database: Database, store: JobStore, record: JobRecord, root: Path) -> JobView:
     received = database.read(lambda connection: connection.execute(_RECEIVED, (record.job_id,)).fetchone()[0])
     return JobView(
@@ -118,7 +156,7 @@ def _view(database: Database, store: JobStore, record: JobRecord, root: Path) ->
 
 def _manifest(path: Path) -> Manifest | None:
     try:
-        return read_manifest(read_file(path).data).manifest
+        return read_manifest(read_input(path).data).manifest
     except (ReconcilerError, FileNotFoundError):
         return None
 

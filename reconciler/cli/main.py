@@ -26,7 +26,7 @@ Exit codes: 0 ok, 1 failure, 2 invalid input or usage, 3 not everything complete
 """
 
 
-CommandName = Literal["demo", "init", "run", "validate", "status", "job"]
+CommandName = Literal["demo", "init", "run", "validate", "plan", "status", "job", "git-filter"]
 
 
 class Commands(click.Group):
@@ -44,7 +44,7 @@ class Commands(click.Group):
         return _load(cmd_name) if cmd_name in get_args(CommandName) else None  # type: ignore[arg-type]
 
 
-def _load(name: CommandName) -> click.Command:
+def _load(name: CommandName) -> click.Command:  # noqa: PLR0911 - one for each command
     # ruff: noqa: PLC0415 - late on purpose, see Commands
     match name:
         case "demo":
@@ -63,6 +63,10 @@ def _load(name: CommandName) -> click.Command:
             from reconciler.cli.cmd_validate import validate
 
             return validate
+        case "plan":
+            from reconciler.cli.cmd_plan import plan
+
+            return plan
         case "status":
             from reconciler.cli.cmd_status import status
 
@@ -71,6 +75,10 @@ def _load(name: CommandName) -> click.Command:
             from reconciler.cli.cmd_job import job
 
             return job
+        case "git-filter":
+            from reconciler.cli.cmd_git_filter import git_filter
+
+            return git_filter
         case _:
             assert_never(name)
 

@@ -12,7 +12,6 @@ hidden file beside the target, synced and compared; the part goes last. A crash 
 next try of the same part removes the one and adopts the other.
 """
 
-import ctypes
 import errno
 import os
 import stat
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Literal
 
 from reconciler.errors import DiskError, UnsafePathError
+from reconciler.manifests.renaming import rename_new
 
 # ` (2)` to ` (99)`: more different files of one name are a mistake in the naming template.
 SAME_NAME_MAX = 99
@@ -36,14 +36,8 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
-_RENAME_NOREPLACE = 1  # linux/fs.h
-# What a file system answers that does not know the flag (renameat2(2)); an old libc has no such function at all.
-_NO_SUCH_RENAME = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
-_NO_SUCH_LINK = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 # What opening answers where a link or a file stands in the place of a folder, or a name cannot be one.
 _UNSAFE = frozenset({errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG})
-
-_renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
 
 SameContent = Callable[[int], bool]
 """Tells whether the file behind a descriptor, at offset 0, holds exactly the bytes that are wanted."""
@@ -138,7 +132,7 @@ class _Moving:
         """Give the bytes their name; False where the name is taken."""
         source, source_fd = (self._copy, self._folder_fd) if self._copy else (self._part.name, self._part_folder_fd)
         try:
-            _rename_no_replace(source, source_fd, name, self._folder_fd)
+            rename_new(source, name, source_folder=source_fd, target_folder=self._folder_fd)
         except FileExistsError:
             return False
         except OSError as refusal:
@@ -279,30 +273,6 @@ def _taken_by(folder_fd: int, name: str) -> str | None:
 
 def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-
-
-def _rename_no_replace(name: str, folder_fd: int, new_name: str, new_folder_fd: int) -> None:
-    """Rename, or raise FileExistsError; with no moment in which a file of `new_name` could be lost."""
-    if _renameat2 is not None:
-        if _renameat2(folder_fd, os.fsencode(name), new_folder_fd, os.fsencode(new_name), _RENAME_NOREPLACE) == 0:
-            return
-        code = ctypes.get_errno()
-        if code not in _NO_SUCH_RENAME:
-            raise OSError(code, os.strerror(code))
-    _link_and_unlink(name, folder_fd, new_name, new_folder_fd)
-
-
-def _link_and_unlink(name: str, folder_fd: int, new_name: str, new_folder_fd: int) -> None:
-    try:
-        os.link(name, new_name, src_dir_fd=folder_fd, dst_dir_fd=new_folder_fd, follow_symlinks=False)
-    except OSError as refusal:
-        if refusal.errno not in _NO_SUCH_LINK:
-            raise
-        raise DiskError(
-            f"{new_name}: this file system can neither rename without replacing nor make hard links",
-            hint="put the library on another file system",
-        ) from refusal
-    os.unlink(name, dir_fd=folder_fd)
 
 
 def _copy_bytes(source_fd: int, target_fd: int) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from reconciler.manifests.document import UNFIT_IN_VALUE, Tree
-from reconciler.manifests.model import Condition, Status
+from reconciler.manifests.model import Children, Condition, Status
 
-Field: TypeAlias = "int | str | list[Field] | Mapping[str, Field]"
+Field: TypeAlias = "bool | int | str | list[Field] | Mapping[str, Field]"
 
 # A status is glanced at; the whole story is in the trace.
 TEXT_CHARS_MAX = 500
@@ -42,6 +42,9 @@ def status_fields(status: Status) -> dict[str, Field]:
             "observed_generation": status.observed_generation,
             "observed_spec_digest": shown(status.observed_spec_digest),
             "retry": _without_empty(retry),
+            "last_handled_reconcile_at": shown(status.last_handled_reconcile_at),
+            "node": shown(status.node),
+            "children": _children_fields(status.children),
             "conditions": [_condition_fields(condition) for condition in status.conditions],
         }
     )
@@ -74,7 +77,7 @@ def scalar(field: Field) -> str:
     if isinstance(field, list):
         return f"[{', '.join(scalar(entry) for entry in field)}]"
     if not isinstance(field, str):
-        return str(field)
+        return str(field).lower() if isinstance(field, bool) else str(field)
     plain = _PLAIN.fullmatch(field) and not _LIKE_A_NUMBER.fullmatch(field)
     # A JSON string is a YAML one.
     return field if plain and field.lower() not in _LIKE_A_WORD_OF_YAML else json.dumps(field, ensure_ascii=False)
@@ -86,7 +89,14 @@ def text_tree(field: Field) -> Tree:
         return {name: text_tree(below) for name, below in field.items()}
     if isinstance(field, list):
         return [text_tree(entry) for entry in field]
-    return str(field)
+    return str(field).lower() if isinstance(field, bool) else str(field)
+
+
+def _children_fields(children: Children | None) -> dict[str, Field]:
+    if children is None:
+        return {}
+    # Noughts are shown: `failed: 0` is what one looks for.
+    return {"total": children.total, "completed": children.completed, "failed": children.failed}
 
 
 def _condition_fields(condition: Condition) -> dict[str, Field]:

@@ -10,7 +10,7 @@ from reconciler.config import Settings, environment_paths, settings_of, with_env
 from reconciler.manifests.document import NOWHERE, Mark, Path, pointer_of
 from reconciler.manifests.model import Problem
 from reconciler.manifests.read import read_document
-from reconciler.manifests.schema import coerce, load_schema
+from reconciler.manifests.schema import coerce
 
 
 def read_configuration(data: bytes, environ: Mapping[str, str]) -> Settings | tuple[Problem, ...]:
@@ -25,7 +25,7 @@ def read_configuration(data: bytes, environ: Mapping[str, str]) -> Settings | tu
     marks = {path: mark for path, mark in document.marks.items() if not _overridden(path, variables)}
     marks.update(dict.fromkeys(variables, Mark(key=NOWHERE, value=NOWHERE)))
     document = replace(document, tree=with_environment(document.tree, environ), marks=marks)
-    value, problems = coerce(document, load_schema("configuration"))
+    value, problems = coerce(document, "configuration")
     if problems or not isinstance(value, dict):
         names = {pointer_of(path): name for path, name in variables.items()}
         return tuple(_naming_its_variable(problem, names) for problem in problems)

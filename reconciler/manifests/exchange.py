@@ -5,42 +5,64 @@ Owns: the protocol. Never: knows what is written; the change is a function.
 A check before a rename always leaves a gap in which a person's save is overwritten. An exchange leaves none: what stood
 at the name is then under our temporary name, and if it is not what was read, the change is applied to it and published
 again. An editor may write on for a moment in a file that was displaced; a read lease tells when that is over.
+
+Where names cannot be exchanged, the file is moved aside and ours takes the name while it is free. What is lost then is
+no edit, but for some microseconds the name. `docs/explanation/how-manifests-are-written.md` has the whole argument.
 """
 
 import errno
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from reconciler.errors import DiskError, FileBusyError, InvalidInputError
-from reconciler.manifests.kernel import (
-    NotSupportedHereError,
-    claim,
-    exchange,
-    rename_new,
-    set_mtime,
-    sync_folder,
-    write_like,
+from reconciler.manifests.kernel import MTIME_STEPS_NS, claim, step_mtime, sync_folder, write_like
+from reconciler.manifests.renaming import NotSupportedHereError, exchange, rename_new
+from reconciler.manifests.snapshot import (
+    DEFAULT_PAUSE,
+    FileSnapshot,
+    Patience,
+    Pause,
+    read_file,
+    read_settled,
+    temporary_for,
 )
-from reconciler.manifests.snapshot import DEFAULT_PAUSE, FileSnapshot, Patience, Pause, read_file, temporary_for
 
 # Saves that may come between one look and its exchange before we give way: an editor makes one or two.
 ATTEMPTS_MAX = 50
 # A name is gone for a moment while git (0.1 ms), Syncthing (0.4 ms) and vim (20 ms) save.
 ABSENT_STEPS_MAX = 40
-# Without a lease nobody says whether a displaced file is still open in an editor; 0.1 s is five of vim's saves.
-SETTLE_STEPS = 20
-# Syncthing lets the newer mtime win a conflict. A step this small says "changed" and still leaves the win to a person.
-MTIME_STEP_NS = 1000
 
 
-def rewrite(path: Path, change: Callable[[bytes], bytes], *, pause: Pause = DEFAULT_PAUSE) -> bytes:
-    """Publish `change` of a file's bytes, whoever else writes it meanwhile; gives the bytes that stand there now.
+class FallBack(StrEnum):
+    """What was done because a file system, or the file's owner, left no better way; in words for a log."""
+
+    MOVED_ASIDE = "names cannot be exchanged: a file is moved aside, and its name is free for a moment"
+    SETTLED = "there is no read lease: a file that was replaced is watched for 0.1 s"
+    COARSE_TIME = "times are coarse: a write moves the mtime by more than a microsecond"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewritten:
+    """A file after a write."""
+
+    over: bytes
+    """What a person had there; the same as `data` where nothing had to change."""
+    data: bytes
+    """What stands there now."""
+    fall_backs: frozenset[FallBack] = frozenset()
+
+
+def rewrite(path: Path, change: Callable[[bytes], bytes], *, pause: Pause = DEFAULT_PAUSE) -> Rewritten:
+    """Publish `change` of a file's bytes, whoever else writes it meanwhile.
 
     `change` is applied again to whatever a person saved in between. The file keeps its mode, owner and attributes, and
-    its mtime moves by a microsecond. Raises FileNotFoundError, FileBusyError, InvalidInputError, DiskError, and what
-    `change` raises; the file is then as its last writer left it.
+    its mtime moves by as little as the file system keeps: Syncthing lets the newer mtime win a conflict, and that shall
+    be a person's. Raises FileNotFoundError, FileBusyError, InvalidInputError (a link, for one), NotSupportedHereError,
+    DiskError, and what `change` raises; the file is then as its last writer left it.
     """
     try:
         return _Rewrite(path, change, pause).run()
@@ -48,6 +70,19 @@ def rewrite(path: Path, change: Callable[[bytes], bytes], *, pause: Pause = DEFA
         raise
     except OSError as error:
         raise DiskError(f"{path} cannot be written: {error.strerror}", hint="look at the disk") from error
+
+
+def swap_in(temporary: Path, path: Path, spare: Path) -> Path:
+    """Put a file at the name of another; gives where that one is now: at `temporary`, or at `spare`.
+
+    Raises FileNotFoundError where there is none, FileExistsError where somebody took the name while it was free and
+    nothing was changed, NotSupportedHereError, OSError.
+    """
+    try:
+        exchange(temporary, path)
+    except NotSupportedHereError:
+        return _step_aside(temporary, path, spare)
+    return temporary
 
 
 class _Rewrite:
@@ -58,6 +93,7 @@ class _Rewrite:
         self._change = change
         self._patience = Patience(path, pause)
         self._absent_steps_left = ABSENT_STEPS_MAX
+        self._fall_backs: set[FallBack] = set()
         self._theirs = self._look()
         """The newest save of a person that we know."""
         self._standing = self._theirs.data
@@ -65,13 +101,13 @@ class _Rewrite:
         self._displaced: Path | None = None
         """Where a save lies that our exchange took from the name and that nothing published contains yet."""
 
-    def run(self) -> bytes:
+    def run(self) -> Rewritten:
         try:
             for _ in range(ATTEMPTS_MAX):
                 new = self._change(self._theirs.data)
                 if new == self._standing or self._publish(new):
                     self._drop_displaced()
-                    return new
+                    return Rewritten(over=self._theirs.data, data=new, fall_backs=frozenset(self._fall_backs))
             raise FileBusyError(f"{self._path} is saved by somebody else again and again")
         finally:
             self._give_back()
@@ -83,7 +119,7 @@ class _Rewrite:
         except FileNotFoundError:
             self._wait_for_name()
             return False
-        swapped = False
+        displaced: Path | None = None
         try:
             seen = self._look()
             if seen.data != self._standing:
@@ -91,47 +127,43 @@ class _Rewrite:
                 self._drop_displaced()
                 self._theirs, self._standing = seen, seen.data
                 return False
-            exchange(temporary, self._path)
-            swapped = True
+            displaced = swap_in(temporary, self._path, self._spare_for(new))
         except FileNotFoundError:
             self._wait_for_name()
             return False
-        except NotSupportedHereError:
-            _hash_check_and_rename(temporary, self._path)
-            set_mtime(self._path, made, mtime_ns=self._theirs.fingerprint.mtime_ns + MTIME_STEP_NS)
-            return True
+        except FileExistsError:
+            return False
         finally:
-            if not swapped:
+            if displaced != temporary:
                 temporary.unlink(missing_ok=True)
+        if displaced != temporary:
+            self._fall_backs.add(FallBack.MOVED_ASIDE)
         expected, self._standing = self._standing, new
         # What was displaced before is contained in `new`, which stands now.
         self._drop_displaced()
-        self._displaced = temporary
-        if self._read_displaced(temporary, expected):
+        self._displaced = displaced
+        if self._read_displaced(displaced, expected):
             return False
         sync_folder(self._path.parent)
-        set_mtime(self._path, made, mtime_ns=self._theirs.fingerprint.mtime_ns + MTIME_STEP_NS)
-        return True
+        self._step_mtime(made)
+        # Between finding a name and opening what it led to, a program can be held up by the scheduler; that it is about
+        # to write nobody can see. The disk has taken its milliseconds: look once more.
+        settled = FallBack.SETTLED in self._fall_backs
+        return settled or not self._read_displaced(displaced, expected)
 
-    def _read_displaced(self, temporary: Path, expected: bytes) -> bool:
+    def _read_displaced(self, displaced: Path, expected: bytes) -> bool:
         """Wait until nobody writes what was displaced; True where it is a save that we had not read."""
-        settle_steps_left = SETTLE_STEPS
-        while True:
-            try:
-                displaced = read_file(temporary)
-                if displaced.leased or settle_steps_left == 0:
-                    break
-                settle_steps_left -= 1
-            except FileBusyError:
-                settle_steps_left = SETTLE_STEPS
-            except FileNotFoundError:
-                # Only Syncthing takes our temporaries away, and only those a day old: no save of this moment.
-                self._displaced = None
-                return False
-            self._patience.wait()
-        if displaced.data == expected:
+        try:
+            seen = read_settled(displaced, self._patience)
+        except FileNotFoundError:
+            # Only Syncthing takes our temporaries away, and only those a day old: no save of this moment.
+            self._displaced = None
             return False
-        self._theirs = displaced
+        if not seen.leased:
+            self._fall_backs.add(FallBack.SETTLED)
+        if seen.data == expected:
+            return False
+        self._theirs = seen
         return True
 
     def _look(self) -> FileSnapshot:
@@ -168,6 +200,14 @@ class _Rewrite:
             raise FileBusyError(f"{error.filename} exists: another write is under way") from error
         return ready, made
 
+    def _spare_for(self, new: bytes) -> Path:
+        return temporary_for(self._path, old=self._standing, new=new, aside=True)
+
+    def _step_mtime(self, made: os.stat_result) -> None:
+        step_ns = step_mtime(self._path, made, after_ns=self._theirs.fingerprint.mtime_ns)
+        if step_ns > MTIME_STEPS_NS[0]:
+            self._fall_backs.add(FallBack.COARSE_TIME)
+
     def _drop_displaced(self) -> None:
         if self._displaced is not None:
             self._displaced.unlink(missing_ok=True)
@@ -179,23 +219,42 @@ class _Rewrite:
             return
         displaced, self._displaced = self._displaced, None
         try:
-            exchange(displaced, self._path)
+            taken = swap_in(displaced, self._path, temporary_for(self._path, aside=True))
         except FileNotFoundError:
             with suppress(OSError):
                 rename_new(displaced, self._path)
             return
+        except FileExistsError:
+            # Another save took the name: it is newer. The older one stays for recover_displaced.
+            return
         try:
-            ours_again = read_file(displaced).data == self._standing
+            ours_again = read_file(taken).data == self._standing
         except (FileBusyError, InvalidInputError):
             ours_again = False
         if ours_again:
-            displaced.unlink()
+            taken.unlink()
         else:
             # Yet another save stood there: it is newer. The older one stays for recover_displaced.
-            exchange(displaced, self._path)
+            swap_in(taken, self._path, displaced)
 
 
-def _hash_check_and_rename(temporary: Path, path: Path) -> None:
-    """The fallback where names cannot be exchanged: the look just before is all that protects a save in this moment."""
-    temporary.replace(path)
-    sync_folder(path.parent)
+def _step_aside(temporary: Path, path: Path, spare: Path) -> Path:
+    """The exchange in two steps: in between, the name is free, and what is saved there then is kept.
+
+    That `rename_new` works on this file system was seen when `temporary` got its name.
+    """
+    if os.path.lexists(spare):
+        raise FileBusyError(f"{spare} exists: another write is under way")
+    path.rename(spare)
+    try:
+        rename_new(temporary, path)
+    except FileExistsError:
+        # Saved while the name was free: newer than what is aside.
+        spare.unlink()
+        raise
+    except OSError:
+        # Where even this fails, recover_displaced finds it by its name.
+        with suppress(OSError):
+            rename_new(spare, path)
+        raise
+    return spare

@@ -83,10 +83,7 @@ def _unknown_fields(failure: Failure, document: Document, unknown: Severity) -> 
     for key in extra[:UNKNOWN_NAMED_MAX]:
         path = (*failure.path, key)
         place = document.key_place(path)
-        if key in failure.schema.get("x-later", ()):
-            yield _problem(place, path, "known, but not obeyed by this version", "take it out")
-        else:
-            yield _problem(place, path, "unknown field", _suggestion(key, known), unknown)
+        yield _problem(place, path, "unknown field", _suggestion(key, known), unknown)
 
 
 def _wrong_kind(failure: Failure) -> tuple[str, str]:
@@ -107,8 +104,6 @@ def _not_among(failure: Failure) -> tuple[str, str]:
     value, known = failure.value, failure.limit
     if value is None:
         return "is empty", f"write {' or '.join(known)}"
-    if value in failure.schema.get("x-later", ()):
-        return f"{_quoted(value)} is known, but not part of this version", f"use {' or '.join(known)}"
     return f"{_quoted(value)} is unknown", _suggestion(str(value), known)
 
 
@@ -154,10 +149,20 @@ _WORDS: Mapping[str, Callable[[Failure], tuple[str, str]]] = {
 }
 
 
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known name that `word` was probably meant to be, whatever its case and its dashes."""
+    names = {_alike(name): name for name in known}
+    close = difflib.get_close_matches(_alike(word), list(names), n=1)
+    return names[close[0]] if close else None
+
+
+def _alike(name: str) -> str:
+    return name[:SUGGEST_CHARS_MAX].lower().replace("-", "_").replace(" ", "_")
+
+
 def _suggestion(word: str, known: Iterable[str]) -> str:
-    like = word.lower().replace("-", "_")[:SUGGEST_CHARS_MAX]
-    close = difflib.get_close_matches(like, list(known), n=1)
-    return f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+    close = closest(word, known)
+    return f"did you mean {close}?" if close else f"known here: {', '.join(known)}"
 
 
 def _quoted(value: object) -> str:

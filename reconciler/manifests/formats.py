@@ -19,7 +19,13 @@ _MBID_WITHIN = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGN
 _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
+_COUNTRY = re.compile(r"[A-Z]{2}")
+_DURATION = re.compile(r"(?P<number>(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,3})?)(?P<unit>[smhd]?)")
 _CODEC = re.compile(r"[A-Za-z0-9]{1,16}")
+
+
+_UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+DURATION_S_MIN, DURATION_S_MAX = 1, 365 * 86_400
 
 
 class FormatError(ValueError):
@@ -35,10 +41,19 @@ class FormatError(ValueError):
 
 def check_job_id(text: str) -> None:
     """A ULID, or a UUID in lower case."""
+    _check_ulid(text, otherwise="take the line out: the daemon adds one")
+
+
+def check_other_job_id(text: str) -> None:
+    """The identity of another job."""
+    _check_ulid(text, otherwise="copy the job_id of the other manifest")
+
+
+def _check_ulid(text: str, *, otherwise: str) -> None:
     if is_job_id(text):
         return
     other = next((t for t in (text.upper(), text.lower()) if is_job_id(t)), None)
-    raise FormatError("is not a ULID", f"write {other}" if other else "take the line out: the daemon adds one")
+    raise FormatError("is not a ULID", f"write {other}" if other else otherwise)
 
 
 def check_mbid(text: str) -> None:
@@ -67,6 +82,35 @@ def check_date_time(text: str) -> None:
         datetime.fromisoformat(text.upper())
     except ValueError:
         raise FormatError("is not a moment that exists", sample) from None
+
+
+def parse_duration_s(text: str) -> float:
+    """Seconds of `90`, `90s`, `1.5h` or `2d`; raises FormatError."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        tight = text.replace(" ", "").lower()
+        hint = f"write {tight}" if _DURATION.fullmatch(tight) else "write a number with s, m, h or d: 90m"
+        raise FormatError("is not a duration", hint)
+    seconds = float(match["number"]) * _UNIT_S[match["unit"]]
+    if not DURATION_S_MIN <= seconds <= DURATION_S_MAX:
+        raise FormatError("is out of range", "write 1s to 365d")
+    return seconds
+
+
+def check_duration(text: str) -> None:
+    """A number of seconds, or a number with its unit."""
+    parse_duration_s(text)
+
+
+def check_country(text: str) -> None:
+    """A country as MusicBrainz writes it: ISO 3166-1 alpha-2, or one of its own codes, XE and XW among them."""
+    if text.upper() == "UK":
+        raise FormatError("is not the code of the United Kingdom", "write GB")
+    if not _COUNTRY.fullmatch(text):
+        upper = text.upper()
+        raise FormatError(
+            "is not a country code", f"write {upper}" if _COUNTRY.fullmatch(upper) else "write GB, JP, XW"
+        )
 
 
 def check_target_dir(text: str) -> None:
@@ -144,9 +188,12 @@ def _check_path(text: str) -> None:
 
 FORMATS: dict[str, Callable[[str], None]] = {
     "job-id": check_job_id,
+    "other-job-id": check_other_job_id,
     "mbid": check_mbid,
     "hex-64": check_hex_64,
     "date-time": check_date_time,
+    "duration": check_duration,
+    "country": check_country,
     "target-dir": check_target_dir,
     "relative-path": check_relative_path,
     "absolute-path": check_absolute_path,

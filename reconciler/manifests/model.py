@@ -14,6 +14,8 @@ class JobType(StrEnum):
     """What kind of wish a manifest states."""
 
     MB_RELEASE = "mb_release"
+    DISCOGRAPHY = "discography"
+    LABEL_CRATE = "label_crate"
     MULTI_SOURCE = "multi_source"
 
 
@@ -68,7 +70,39 @@ class MbReleaseSpec:
     """As written: absolute, or relative to the root folder."""
     title: str = ""
     artist: str = ""
-    tracks: tuple[Track, ...]
+    tracks: tuple[Track, ...] | None
+    """None = all of the release, to be looked up at MusicBrainz."""
+    constraints: Constraints = field(default_factory=Constraints)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscographySpec:
+    """What an artist has released, one release of each release group."""
+
+    artist_id: Mbid
+    artist_name: str = ""
+    profile: Literal["core", "extended", "all"]
+    target_dir: str
+    min_year: int | None = None
+    max_year: int | None = None
+    countries: tuple[str, ...] = ()
+    """ISO 3166-1 alpha-2 in upper case, or MusicBrainz's XE, XW and the like; empty = any."""
+    include_types: tuple[str, ...] = ()
+    """Release group types and release statuses beyond the profile's, in MusicBrainz's spelling."""
+    exclude_release_groups: tuple[Mbid, ...] = ()
+    constraints: Constraints = field(default_factory=Constraints)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelCrateSpec:
+    """A number of releases of a label."""
+
+    label_id: Mbid
+    label_name: str = ""
+    limit: int
+    """Releases."""
+    order: Literal["popularity", "newest", "oldest"]
+    target_dir: str
     constraints: Constraints = field(default_factory=Constraints)
 
 
@@ -88,7 +122,16 @@ class OverlayPeerSource:
     port: int
 
 
-ExplicitSource = UrlSource | OverlayPeerSource
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoulseekSource:
+    """A Soulseek user who shares the file."""
+
+    username: str
+    filename: str
+    """As the user's client names it: the whole remote path, usually with backslashes."""
+
+
+ExplicitSource = UrlSource | OverlayPeerSource | SoulseekSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +158,48 @@ class MultiSourceSpec:
     constraints: Constraints = field(default_factory=Constraints)
 
 
-Spec = MbReleaseSpec | MultiSourceSpec
+Spec = MbReleaseSpec | MultiSourceSpec | DiscographySpec | LabelCrateSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspend:
+    """The job rests."""
+
+    reason: str = ""
+    until: str = ""
+    """RFC 3339; empty = until the field is taken out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSelector:
+    """Which daemon the job is for: the one of this name, or one that has all the labels."""
+
+    name: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryDirective:
+    """How a failed job is tried again; None = as the configuration says."""
+
+    limit: int | None = None
+    interval_s: float | None = None
+    max_interval_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directives:
+    """What every spec may say about how its job is run."""
+
+    suspend: Suspend | None = None
+    priority: int = 0
+    """From -100 to 100; the higher goes first."""
+    depends_on: tuple[JobId, ...] = ()
+    node: NodeSelector | None = None
+    retry: RetryDirective | None = None
+    desired_state: Literal["present", "cancelled"] = "present"
+    timeout_s: float | None = None
+    """Of running, all attempts of a generation together; None = no limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +212,12 @@ class Manifest:
     job_type: JobType
     created_at: str | None
     labels: dict[str, str] = field(default_factory=dict)
+    owner: JobId | None = None
+    """The discography or label crate that wrote this manifest; None = a person did."""
+    reconcile_requested_at: str = ""
+    """Any text. One that differs from the record's last handled one makes a failed or stalled job try again at once."""
     spec: Spec
+    directives: Directives = field(default_factory=Directives)
     spec_digest: str
     """`sha256:` and 64 hex digits over the document without `status`, `job_id` and `created_at`, comments and layout
     aside.
@@ -164,7 +253,7 @@ class Parsed:
     problems: tuple[Problem, ...] = ()
 
 
-ConditionType = Literal["Ready", "Reconciling", "Stalled", "Valid"]
+ConditionType = Literal["Ready", "Reconciling", "Stalled", "Valid", "Conflicted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +269,15 @@ class Condition:
     message: str = ""
     last_transition_time: str = ""
     """RFC 3339; when status, reason or message last changed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Children:
+    """How far the manifests that a discography or label crate owns have come."""
+
+    total: int
+    completed: int
+    failed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,4 +298,9 @@ class Status:
     observed_spec_digest: str = ""
     retry_attempts: int = 0
     retry_next_at: str = ""
+    last_handled_reconcile_at: str = ""
+    node: str = ""
+    """Name of the daemon that wrote it."""
+    children: Children | None = None
+    """None for a job that owns none."""
     conditions: tuple[Condition, ...] = ()

@@ -21,12 +21,13 @@ from reconciler.manifests.document import (
 from reconciler.manifests.meaning import manifest_of
 from reconciler.manifests.model import Parsed, Problem
 from reconciler.manifests.scan import scan
-from reconciler.manifests.schema import coerce, load_schema
+from reconciler.manifests.schema import coerce
 
 # A manifest of 1,000 tracks is about 150 KB. Larger lists belong into several manifests.
 MANIFEST_BYTES_MAX = 256 * 1024
 
 _CONFLICT_MARKER = re.compile(r"^(?:<{7}|>{7}|\|{7})(?= |\r?$)", re.MULTILINE)
+_CONFLICT_SIGNS = ("<" * 7, ">" * 7, "|" * 7)
 _VERSION = re.compile(r"(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})")
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -42,7 +43,7 @@ def read_manifest(data: bytes) -> Parsed:
     version = _version_of(document)
     if isinstance(version, Problem):
         return Parsed(manifest=None, problems=(version,))
-    value, problems = coerce(document, load_schema("job-manifest"), unknown="warning" if version > 0 else "error")
+    value, problems = coerce(document, "job-manifest", unknown="warning" if version > 0 else "error")
     manifest, more = manifest_of(value, document, sound=not any(p.severity == "error" for p in problems))
     return Parsed(manifest=manifest, problems=in_order((*problems, *more)))
 
@@ -68,14 +69,38 @@ def text_of(data: bytes) -> str | tuple[Problem, ...]:
         before = error.object[: error.start].decode()
         message = f"byte 0x{error.object[error.start]:02x} is not UTF-8"
         return (problem_at(_place_in(before, len(before)), message, "save the file as UTF-8"),)
-    problems = [
+    problems = _conflict_markers(text) or _unfit_characters(text)
+    return in_order(problems) if problems else text
+
+
+def _conflict_markers(text: str) -> list[Problem]:
+    # Looking for a fixed text is many times faster than for a pattern, and nearly every file has none.
+    if not any(sign in text for sign in _CONFLICT_SIGNS):
+        return []
+    return [
         problem_at(_place_in(text, match.start()), "a git conflict marker", "resolve the merge, then save")
         for match in islice(_CONFLICT_MARKER.finditer(text), PROBLEMS_MAX)
-    ] or [
+    ]
+
+
+def _unfit_characters(text: str) -> list[Problem]:
+    zero = text.find("\0")
+    if zero >= 0:
+        # One word about all of them: a power cut leaves thousands, and UTF-16 has one in each letter.
+        hint = "save it again as UTF-8; a file that a power cut has torn is brought back by git or Syncthing"
+        return [problem_at(_place_in(text, zero), "zero bytes from here on", hint)]
+    # All that is unfit is unprintable, and so are the line ends and tabs that a text may hold.
+    if text.replace("\n", "").replace("\r", "").replace("\t", "").isprintable():
+        return []
+    return [
         problem_at(_place_in(text, match.start()), f"character U+{ord(match[0]):04X} is not allowed", "take it out")
         for match in islice(UNFIT_IN_TEXT.finditer(text), PROBLEMS_MAX)
     ]
-    return in_order(problems) if problems else text
+
+
+def has_conflict_marker(data: bytes) -> bool:
+    """Tell whether a merge has left its marks in a file."""
+    return _CONFLICT_MARKER.search(data.decode("utf-8", "replace")) is not None
 
 
 def _version_of(document: Document) -> int | Problem:

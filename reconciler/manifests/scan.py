@@ -148,9 +148,10 @@ class _Building:
     def _scalar(self, event: yaml.ScalarEvent) -> None:
         text = event.value
         self._check_node(event)
-        if len(text.encode(errors="surrogatepass")) > SCALAR_BYTES_MAX:
+        # A character takes at most four bytes: a short text need not be encoded to be known as short.
+        if len(text) * 4 > SCALAR_BYTES_MAX and len(text.encode(errors="surrogatepass")) > SCALAR_BYTES_MAX:
             self._add(event, f"a text of more than {SCALAR_BYTES_MAX} bytes", "shorten it")
-        unfit = UNFIT_IN_TEXT.search(text)
+        unfit = None if text.isprintable() else UNFIT_IN_TEXT.search(text)
         if unfit:
             self._add(event, f"character U+{ord(unfit[0]):04X} is not allowed, not even escaped", "take it out")
         plain = event.style in (None, "")
@@ -187,7 +188,7 @@ class _Building:
     def _close(self, event: yaml.CollectionEndEvent) -> None:
         self.stack.pop()
         # A block collection ends where the next token stands, comments skipped; one in brackets ends at its bracket.
-        if _end_of(event).column > _place_of(event).column:
+        if event.start_mark and event.end_mark and event.end_mark.column > event.start_mark.column:
             self._reach(event)
 
     @property
@@ -217,10 +218,10 @@ class _Building:
 
     def _reach(self, event: yaml.Event) -> None:
         """Remember how far the value of the current root key extends."""
-        if self.sections:
-            end = _end_of(event)
-            # A block scalar ends at the start of the line after it.
-            line = end.line if end.column > 1 else end.line - 1
+        end = event.end_mark
+        if self.sections and end is not None:
+            # Marks count from 0. A block scalar ends at the start of the line after it.
+            line = end.line + 1 if end.column else end.line
             self.sections[-1].last_line = max(self.sections[-1].last_line, line)
 
     def _check_node(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
@@ -240,11 +241,6 @@ class _Building:
 def _place_of(event: yaml.Event) -> Place:
     assert event.start_mark is not None, "parsed events have marks"
     return Place(line=event.start_mark.line + 1, column=event.start_mark.column + 1)
-
-
-def _end_of(event: yaml.Event) -> Place:
-    assert event.end_mark is not None, "parsed events have marks"
-    return Place(line=event.end_mark.line + 1, column=event.end_mark.column + 1)
 
 
 def _yaml_problem(error: yaml.YAMLError) -> Problem:

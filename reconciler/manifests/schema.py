@@ -1,21 +1,18 @@
 """A document of texts against a JSON Schema: typed values, and every disagreement in words for a person.
 
-Owns: coercion and validation; jsonschema is used nowhere else. Never: words a problem (manifests.explain), or compares
-one field with another (manifests.meaning).
+Owns: coercion and validation. Never: reads or chooses a schema (manifests.forms), words a problem (manifests.explain),
+or compares one field with another (manifests.meaning).
 
 The schemas are the authority, for editors as for this program. Keywords of our own in them: `x-unread` (not looked at),
-`x-later` (names that are known and not obeyed yet), `x-messages` and `x-hint` (said instead of the general words).
+`x-messages` and `x-hint` (said instead of the general words), `x-range` (for the reference).
 """
 
-import json
 import re
-from collections.abc import Iterable, Iterator
-from functools import cache
-from importlib.resources import files
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Literal, cast
+from typing import cast
 
-from jsonschema import Draft202012Validator, FormatChecker, ValidationError
+from jsonschema import ValidationError
 
 from reconciler.manifests.document import (
     UNFIT_IN_VALUE,
@@ -28,11 +25,13 @@ from reconciler.manifests.document import (
     problem_at,
 )
 from reconciler.manifests.explain import Failure, Schema, Severity, problems_of
-from reconciler.manifests.formats import FORMATS, FormatError
+from reconciler.manifests.formats import FormatError
+from reconciler.manifests.forms import SchemaName, form_of
 from reconciler.manifests.model import Problem
 
-# Looked at before they are sorted; a file that has more is not read to its end by anybody.
-FAILURES_MAX = 2000
+# Looked at before they are sorted: more than are shown, and few enough that finding and wording them (0.1 ms each)
+# takes less than 50 ms.
+FAILURES_MAX = 250
 
 # 19 digits hold every 64-bit number; longer ones are left as text, where `int` would take quadratic time.
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
@@ -43,26 +42,15 @@ _SECRET = re.compile(
 )
 
 
-@cache
-def load_schema(name: Literal["job-manifest", "configuration"]) -> Schema:
-    """Read a schema: from the installed package, or from `schemas/` beside it in a checkout."""
-    package = files("reconciler")
-    file = package / "schemas" / f"{name}.schema.json"
-    if not file.is_file():
-        file = package / ".." / "schemas" / f"{name}.schema.json"
-    schema: Schema = json.loads(file.read_text(encoding="utf-8"))
-    return schema
-
-
-def coerce(document: Document, schema: Schema, *, unknown: Severity = "error") -> tuple[object, tuple[Problem, ...]]:
+def coerce(document: Document, name: SchemaName, *, unknown: Severity = "error") -> tuple[object, tuple[Problem, ...]]:
     """Give the document's values the types that the schema says, and every problem in the order of the file.
 
     A text that cannot be what the schema says stays text. `unknown` is how grave an unknown field is.
     """
-    coercion = _Coercion(document, schema)
-    value = coercion.typed(document.tree, schema, ())
-    validator = Draft202012Validator(schema, format_checker=_FORMAT_CHECKER)
-    failures = islice(_failures(validator.iter_errors(value)), FAILURES_MAX)
+    form = form_of(name, document.tree)
+    coercion = _Coercion(document)
+    value = coercion.typed(document.tree, form.schema, ())
+    failures = islice(_failures(form.validator.iter_errors(value)), FAILURES_MAX)
     explained = (
         problem
         for failure in failures
@@ -75,45 +63,56 @@ def coerce(document: Document, schema: Schema, *, unknown: Severity = "error") -
 class _Coercion:
     """One walk over a document beside its schema."""
 
-    def __init__(self, document: Document, schema: Schema) -> None:
+    def __init__(self, document: Document) -> None:
         self._document = document
-        self._definitions: Schema = schema.get("$defs", {})
         self.problems: list[Problem] = []
         self.refused: set[str] = set()
         """Pointers of the fields that are reported already."""
 
     def typed(self, tree: Tree, schema: Schema, path: Path) -> object:
-        schema = self._resolved(schema)
         if isinstance(tree, dict):
-            below = {key: self._below(schema, tree, key) for key in tree}
-            read = [key for key in tree if not below[key].get("x-unread")]
-            for key in read:
-                self._check_key(key, (*path, key))
-            return {key: self.typed(tree[key], below[key], (*path, key)) for key in read}
+            return self._mapping(tree, schema, path)
         if isinstance(tree, list):
             items = schema.get("items", {})
             return [self.typed(item, items, (*path, index)) for index, item in enumerate(tree)]
-        kind = schema.get("type")
+        kinds = _kinds_of(schema)
         if tree is None:
-            return {} if kind == "object" else [] if kind == "array" else None
-        return self._scalar(tree, kind, path)
+            # What a person writes who means none of it: an empty block, an empty list.
+            return {} if kinds[:1] == ("object",) else [] if kinds[:1] == ("array",) else None
+        return self._scalar(tree, kinds, path)
 
-    def _scalar(self, text: str, kind: object, path: Path) -> object:
-        unfit = UNFIT_IN_VALUE.search(text)
+    def _mapping(self, tree: dict[str, Tree], schema: Schema, path: Path) -> dict[str, object]:
+        known, others = schema.get("properties", {}), schema.get("additionalProperties")
+        typed: dict[str, object] = {}
+        for key, below in tree.items():
+            field: Schema = known.get(key) or (others if isinstance(others, dict) else {})
+            if field.get("x-unread"):
+                continue
+            if key not in known:
+                self._check_key(key, (*path, key))
+            typed[key] = self.typed(below, field, (*path, key))
+        return typed
+
+    def _scalar(self, text: str, kinds: Sequence[str], path: Path) -> object:
+        # All that is unfit is unprintable; the common case costs one look.
+        unfit = None if text.isprintable() else UNFIT_IN_VALUE.search(text)
         if unfit:
             what = "a line break" if unfit[0] in "\r\n" else f"character U+{ord(unfit[0]):04X}"
             self._add(self._document.value_place(path), path, f"holds {what}", "write it on one line without it")
-        if kind == "integer" and _INTEGER.fullmatch(text):
+        # A field that may be text is text: the other kinds beside it are for editors, which guess.
+        if "string" in kinds:
+            return text
+        if "integer" in kinds and _INTEGER.fullmatch(text):
             return int(text)
-        if kind == "number" and _NUMBER.fullmatch(text):
+        if "number" in kinds and _NUMBER.fullmatch(text):
             return float(text)
-        if kind == "boolean":
+        if "boolean" in kinds:
             return _BOOLEANS.get(text, text)
         return text
 
     def _check_key(self, key: str, path: Path) -> None:
         place = self._document.key_place(path)
-        if UNFIT_IN_VALUE.search(key):
+        if not key.isprintable() and UNFIT_IN_VALUE.search(key):
             self._add(place, path, "a field name with control characters", "take them out")
         elif _SECRET.search(key.lower()):
             message = "a secret does not belong in this file"
@@ -124,62 +123,20 @@ class _Coercion:
         self.refused.add(pointer)
         self.problems.append(problem_at(place, message, hint, pointer))
 
-    def _resolved(self, schema: Schema) -> Schema:
-        while "$ref" in schema:
-            target = self._definitions[schema["$ref"].removeprefix("#/$defs/")]
-            schema = {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
-        return schema
 
-    @staticmethod
-    def _below(schema: Schema, tree: dict[str, Tree], key: str) -> Schema:
-        """The schema of a field: of the alternative whose constants the mapping has, else the general one."""
-        for branch in schema.get("oneOf", ()):
-            fields: Schema = branch["properties"]
-            constants = {name: field["const"] for name, field in fields.items() if "const" in field}
-            if key in fields and key not in constants and all(tree.get(n) == c for n, c in constants.items()):
-                chosen: Schema = fields[key]
-                return chosen
-        others = schema.get("additionalProperties")
-        named: Schema = schema.get("properties", {}).get(key, others if isinstance(others, dict) else {})
-        return named
+def _kinds_of(schema: Schema) -> tuple[str, ...]:
+    """The types that a schema takes; none said = any."""
+    kind = schema.get("type", ())
+    return (kind,) if isinstance(kind, str) else tuple(kind)
 
 
 def _failures(errors: Iterable[ValidationError]) -> Iterator[Failure]:
-    """What each error says, those of the alternative that was meant in place of "none of them fits"."""
     for error in errors:
-        if error.validator == "oneOf":
-            yield from _failures(_of_the_alternative_meant(error))
-        else:
-            yield Failure(
-                path=tuple(error.absolute_path),
-                keyword=str(error.validator),
-                value=error.instance,
-                limit=error.validator_value,
-                schema=cast("Schema", error.schema),
-                cause=error.cause if isinstance(error.cause, FormatError) else None,
-            )
-
-
-def _of_the_alternative_meant(error: ValidationError) -> list[ValidationError]:
-    """The errors of the one alternative whose constant the document has; none where the constant itself is wrong."""
-    branches: dict[object, list[ValidationError]] = {}
-    for below in error.context or ():
-        branches.setdefault(below.relative_schema_path[0], []).append(below)
-    meant = [errors for errors in branches.values() if all(e.validator != "const" for e in errors)]
-    return meant[0] if len(meant) == 1 else []
-
-
-def _format_checker() -> FormatChecker:
-    checker = FormatChecker(formats=())
-    for name, check in FORMATS.items():
-
-        def fits(value: object, check: Any = check) -> bool:
-            if isinstance(value, str):
-                check(value)
-            return True
-
-        checker.checks(name, raises=FormatError)(fits)
-    return checker
-
-
-_FORMAT_CHECKER = _format_checker()
+        yield Failure(
+            path=tuple(error.absolute_path),
+            keyword=str(error.validator),
+            value=error.instance,
+            limit=error.validator_value,
+            schema=cast("Schema", error.schema),
+            cause=error.cause if isinstance(error.cause, FormatError) else None,
+        )

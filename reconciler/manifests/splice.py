@@ -1,8 +1,8 @@
 """The daemon's own fields, put into a person's file without touching another byte.
 
 Owns: where the `status:` block begins and ends, and the proof that nothing else changed. Never: words the block
-(manifests.block), or re-emits what a person wrote: what cannot be proven exact is refused, with line and reason, and
-the job runs on without it.
+(manifests.block), or re-emits what a person wrote: what cannot be proven exact is refused with line and reason;
+the job runs on, its status beside the file.
 
 The block is the line of its key up to the last line of its value. Blank lines and comments after that are the person's;
 comments within it are lost.

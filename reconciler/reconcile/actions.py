@@ -9,6 +9,7 @@ from reconciler.engine.order import JobOrder
 from reconciler.ids import JobId, TrackPosition
 from reconciler.manifests.model import JobType, Status
 from reconciler.reconcile.conditions import Reason
+from reconciler.reconcile.slots import Rank
 from reconciler.state.records import JobRecord
 
 
@@ -27,6 +28,8 @@ class RecordSpec:
     job_id: JobId
     job_type: JobType
     spec_digest: str
+    document: bytes
+    """The whole file, kept without its status as a base for merging later edits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +91,17 @@ class Stop:
 class AwaitSlot:
     """Look again when the engine has room for one more job."""
 
-    rank: tuple[str, str]
-    """Who is first in line: when the manifest was made, then the job's id, which sorts by time."""
+    rank: Rank
 
 
-Outcome = Done | Again | Stop | AwaitSlot
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitJobs:
+    """Look again when one of these jobs has come further."""
+
+    job_ids: tuple[JobId, ...]
+
+
+Outcome = Done | Again | Stop | AwaitSlot | AwaitJobs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,17 @@ class Reason(StrEnum):
     ALREADY_COMPLETED = "AlreadyCompleted"
     RETRIES_EXHAUSTED = "RetriesExhausted"
     NOT_RETRIABLE = "NotRetriable"
+    SUSPENDED = "Suspended"
+    CANCELLED = "Cancelled"
+    TIMEOUT = "Timeout"
+    WAITING_FOR_DEPENDENCY = "WaitingForDependency"
+    DEPENDENCY_CYCLE = "DependencyCycle"
+    OTHER_NODE = "OtherNode"
+    CONFLICT_COPY = "ConflictCopy"
+    MERGE_IN_PROGRESS = "MergeInProgress"
+    MASS_REMOVAL = "MassRemoval"
+    NEEDS_MUSICBRAINZ = "NeedsMusicBrainz"
+    NEEDS_SOULSEEK = "NeedsSoulseek"
 
 
 def reconciling(reason: Reason, message: str = "") -> tuple[Condition, ...]:
@@ -44,6 +55,24 @@ def reconciling(reason: Reason, message: str = "") -> tuple[Condition, ...]:
         _condition("Reconciling", "True", reason, message),
         _condition("Valid", "True", Reason.ACCEPTED),
     )
+
+
+def resting(reason: Reason, message: str) -> tuple[Condition, ...]:
+    """The job is valid and is not run, because somebody wants it so."""
+    return (_condition("Ready", "False", reason, message), _condition("Valid", "True", Reason.ACCEPTED))
+
+
+def cancelled() -> tuple[Condition, ...]:
+    """The job has ended because its manifest says so."""
+    message = "desired_state is cancelled; what was published stays"
+    return (_condition("Ready", "False", Reason.CANCELLED, message), _condition("Valid", "True", Reason.ACCEPTED))
+
+
+def conflicted(messages: tuple[str, ...]) -> tuple[Condition, ...]:
+    """Syncthing keeps other versions of the manifest, which nobody has looked at; nothing where there are none."""
+    if not messages:
+        return ()
+    return (_condition("Conflicted", "True", Reason.CONFLICT_COPY, "; ".join(messages)),)
 
 
 def completed() -> tuple[Condition, ...]:

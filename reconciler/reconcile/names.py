@@ -6,16 +6,19 @@ Editors, git and Syncthing put their own files beside the manifests while they w
 one would run a job from a backup, a lock or half a transfer.
 """
 
-import fnmatch
+import re
 
 _SUFFIXES = (".yml", ".yaml")
 
-# What each is: vim's probe and swap files, sed's temporary, everybody's backups and temporaries, Syncthing's transfers
-# on Windows. A leading dot covers the rest: .git, .stfolder, .stversions, .syncthing.*, emacs's locks, vim's swap
-# files and our own temporaries.
-_IGNORED = ("*~", "~syncthing~*", "*.tmp", "*.sw?", "4913", "sed??????")
+# Syncthing's transfers on Windows, and the versions that it keeps. A leading dot covers most others: .git, .stfolder,
+# .stversions, .syncthing.*, emacs's locks, vim's swap files, our own temporaries. Backups (`~`, `.tmp`), vim's probe
+# `4913` and sed's temporaries do not end like a manifest.
+_IGNORED = re.compile(r"~syncthing~|.*\.sync-conflict-", re.DOTALL)
 
-_CONFLICT = "*.sync-conflict-*"
+_CONFLICT = re.compile(r".+\.sync-conflict-", re.DOTALL)
+
+REMOVAL_CONFIRMED = ".confirm-removal"
+"""An empty file of this name in `jobs/active`: a person means it when many manifests are gone at once."""
 
 # NAME_MAX of Linux; a longer name cannot exist there and is not worth a row in the database.
 _NAME_BYTES_MAX = 255
@@ -25,12 +28,14 @@ def is_manifest_name(name: str) -> bool:
     """Tell whether a file of this name, directly in `jobs/active`, is read as a manifest."""
     if not name.endswith(_SUFFIXES) or name.startswith(".") or not _is_plain(name):
         return False
-    return not any(fnmatch.fnmatchcase(name, pattern) for pattern in (*_IGNORED, _CONFLICT))
+    return _IGNORED.match(name) is None
 
 
 def is_conflict_copy(name: str) -> bool:
-    """Tell whether Syncthing kept a losing version under this name: a person has to look, nobody acts on it."""
-    return name.endswith(_SUFFIXES) and not name.startswith(".") and fnmatch.fnmatchcase(name, _CONFLICT)
+    """Tell whether Syncthing kept a losing version under this name, directly in `jobs/active`."""
+    return (
+        name.endswith(_SUFFIXES) and not name.startswith(".") and _is_plain(name) and _CONFLICT.match(name) is not None
+    )
 
 
 def _is_plain(name: str) -> bool:

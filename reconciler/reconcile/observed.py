@@ -5,9 +5,12 @@ Owns: the values between observe (which gathers them) and decide (which judges t
 
 from dataclasses import dataclass
 
+from reconciler.config import StatusMode
 from reconciler.engine.order import JobProgress
-from reconciler.manifests.model import Condition, Manifest, Problem
+from reconciler.ids import JobId
+from reconciler.manifests.model import Condition, JobState, Manifest, Problem
 from reconciler.reconcile.orders import Places
+from reconciler.reconcile.ownership import Node
 from reconciler.state.records import Artifact, JobRecord
 
 
@@ -28,6 +31,8 @@ class Invalid:
     """The file says something that is not a manifest."""
 
     problems: tuple[Problem, ...]
+    half_merged: bool = False
+    """Whether it holds the marks of a merge that nobody has finished."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +48,15 @@ FileState = Gone | Unreadable | Invalid | Valid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Needed:
+    """A job that another one waits for."""
+
+    job_id: JobId
+    state: JobState | None
+    """None = there is no such job here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """One manifest file and what is known of its job."""
 
@@ -51,6 +65,12 @@ class Observed:
     file: FileState
     changed_at_unix_s: float
     """The file's modification time."""
+    document: bytes = b""
+    """Its bytes as they were read; empty where they could not be."""
+    mark: int | None = None
+    """By which the file is known to be unchanged since (`watch.FileMark`); None where there is none."""
+    git_work: str = ""
+    """What git is in the middle of in this folder, for a person: nothing is judged meanwhile; empty = of nothing."""
     record: JobRecord | None
     """Of the job that the file names; where it names none, of the job that was last seen in it."""
     artifacts: tuple[Artifact, ...] = ()
@@ -67,6 +87,12 @@ class Observed:
     """Path of the manifest that the same `job_id` was seen in first and still is; empty = none."""
     completed_copy: str = ""
     """Path of a manifest with this `job_id` in `jobs/completed`; empty = none."""
+    needs: tuple[Needed, ...] = ()
+    """The jobs that the manifest names in `depends_on`."""
+    cycle: tuple[JobId, ...] = ()
+    """A way along `depends_on` from the job back to itself; empty = there is none."""
+    conflicts: tuple[str, ...] = ()
+    """What is to be said of other versions of this file that Syncthing keeps beside it."""
     last_conditions: tuple[Condition, ...] = ()
     """What this file's status last said, for files that belong to no job of their own."""
 
@@ -81,6 +107,8 @@ class GoneJob:
     """Since the loop first missed it."""
     completed_copy: str = ""
     """Where it stands in `jobs/completed`; empty = not there."""
+    git_work: str = ""
+    """As in Observed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +116,27 @@ class Policy:
     """What the configuration says about judging jobs."""
 
     places: Places
+    node: Node
+    """This daemon, as manifests may name it."""
     retry_interval_s: float
     """Before the first retry of a failed job; each further one waits twice as long."""
     retry_interval_s_max: float
     retry_limit: int
     """Failures after which a job is stalled."""
+    status_mode: StatusMode
     status_interval_s: float
     """Least time between two writes of one file's status, but for the end of a job."""
+    rescan_s: float
+    """Between two looks at the whole folder where the kernel tells of changes."""
+    poll_s: float
+    """The same where it does not: on network file systems."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """When a pass judges, by which dice and which rules."""
+
+    now_unix_s: float
+    chance: float
+    """In [0, 1): spreads retries."""
+    policy: Policy

@@ -3,18 +3,30 @@
 Owns: where each file of a job goes and what is looked for. Never: touches a disk; whether a library root exists is
 told to it.
 
-What cannot be ordered is a `Problem`, like any other problem of the manifest: somebody has to edit it.
+What cannot be ordered is a `Problem`, like any other problem of the manifest: somebody has to edit it. What is right
+and cannot be fetched by this version is `Held`.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import assert_never
+from typing import Literal, assert_never
 
 from reconciler.engine.order import JobOrder, TrackOrder
 from reconciler.ids import JobId, TrackPosition
 from reconciler.library.naming import NameFields, render, safe_component
-from reconciler.manifests.model import Manifest, MbReleaseSpec, MultiSourceSpec, Problem, Spec, Track, WantedFile
+from reconciler.manifests.model import (
+    DiscographySpec,
+    LabelCrateSpec,
+    Manifest,
+    MbReleaseSpec,
+    MultiSourceSpec,
+    Problem,
+    SoulseekSource,
+    Spec,
+    Track,
+    WantedFile,
+)
 from reconciler.sources.base import Want
 from reconciler.state.records import Artifact
 
@@ -48,8 +60,16 @@ class Plan:
         return tuple(track.want.position for track in self.tracks)
 
 
-def plan_of(spec: Spec, places: Places) -> Plan | Problem:
-    """Work out what `spec` asks for and where it goes, or what to change in it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A manifest that is right and asks for something that this version cannot do."""
+
+    reason: Literal["NeedsMusicBrainz", "NeedsSoulseek"]
+    message: str
+
+
+def plan_of(spec: Spec, places: Places) -> Plan | Held | Problem:
+    """Work out what `spec` asks for and where it goes, what it has to wait for, or what to change in it."""
     target_dir = PurePosixPath(places.root, spec.target_dir)
     if ".." in target_dir.parts:
         return _problem("spec.target_dir", "leads out of its own folder", "write it without `..`")
@@ -63,7 +83,7 @@ def plan_of(spec: Spec, places: Places) -> Plan | Problem:
             f"use a folder below {allowed}, or add it to library.roots in reconciler.yml",
         )
     tracks = _tracks_of(spec, places.naming)
-    if isinstance(tracks, Problem):
+    if isinstance(tracks, Problem | Held):
         return tracks
     return Plan(target_dir=target_dir, allowed_root=max(above, key=lambda root: len(root.parts)), tracks=tracks)
 
@@ -106,12 +126,18 @@ def _fulfils(artifact: Artifact, track: TrackOrder, plan: Plan) -> bool:
     return at_its_place and same_root and same_sha256
 
 
-def _tracks_of(spec: Spec, naming: str) -> tuple[TrackOrder, ...] | Problem:
+def _tracks_of(spec: Spec, naming: str) -> tuple[TrackOrder, ...] | Held | Problem:
     match spec:
-        case MbReleaseSpec():
-            discs = max((track.medium or 1 for track in spec.tracks), default=1)
-            return tuple(_track_order(track, spec, naming=naming, discs=discs) for track in spec.tracks)
+        case DiscographySpec() | LabelCrateSpec():
+            return _needs_musicbrainz("which releases there are")
+        case MbReleaseSpec(tracks=tracks):
+            if tracks is None:
+                return _needs_musicbrainz("which tracks the release has", "; list them in spec.tracks to fetch it now")
+            discs = max((track.medium or 1 for track in tracks), default=1)
+            return tuple(_track_order(track, spec, naming=naming, discs=discs) for track in tracks)
         case MultiSourceSpec():
+            if (held := _only_soulseek(spec)) is not None:
+                return held
             orders: list[TrackOrder] = []
             for index, file in enumerate(spec.files):
                 order = _file_order(file, index)
@@ -121,6 +147,20 @@ def _tracks_of(spec: Spec, naming: str) -> tuple[TrackOrder, ...] | Problem:
             return tuple(orders)
         case _:
             assert_never(spec)
+
+
+def _needs_musicbrainz(what: str, otherwise: str = "") -> Held:
+    message = f"{what} is not known here, and this version does not ask MusicBrainz{otherwise}"
+    return Held(reason="NeedsMusicBrainz", message=message)
+
+
+def _only_soulseek(spec: MultiSourceSpec) -> Held | None:
+    """The hold of a job with a file that only Soulseek users are named for."""
+    for file in spec.files:
+        if file.sources and all(isinstance(source, SoulseekSource) for source in file.sources):
+            message = f"{file.path} has Soulseek sources only, and this version does not fetch from Soulseek"
+            return Held(reason="NeedsSoulseek", message=message)
+    return None
 
 
 def _track_order(track: Track, spec: MbReleaseSpec, *, naming: str, discs: int) -> TrackOrder:

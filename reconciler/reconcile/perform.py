@@ -13,7 +13,7 @@ from reconciler.engine.order import JobOrder, JobProgress
 from reconciler.ids import ULID_ENTROPY_BYTES, JobId, make_ulid
 from reconciler.manifests.files import rewrite
 from reconciler.manifests.model import JobState
-from reconciler.manifests.splice import insert_identity
+from reconciler.manifests.splice import SpliceRefusedError, insert_identity, without_status
 from reconciler.reconcile.actions import (
     Action,
     AddIdentity,
@@ -112,11 +112,8 @@ class Performer:
         match action:
             case AddIdentity(job_id=job_id):
                 await asyncio.to_thread(self._add_identity, path, job_id)
-            case RecordSpec(job_id=job_id, job_type=job_type, spec_digest=digest):
-                now = self._clock.wall()
-                await asyncio.to_thread(
-                    self._store.observe_spec, job_id, path=path, job_type=job_type, spec_digest=digest, now=now
-                )
+            case RecordSpec(job_id=job_id):
+                await asyncio.to_thread(self._record_spec, path, action)
                 self._registry.place(job_id, path)
             case CarryArtifacts(job_id=job_id, from_generation=old, to_generation=new, positions=positions):
                 await asyncio.to_thread(
@@ -139,6 +136,20 @@ class Performer:
         now = self._clock.wall()
         made = job_id or JobId(make_ulid(unix_ms=int(now * 1000), entropy=self._entropy(ULID_ENTROPY_BYTES)))
         rewrite(self._folders.at(path), lambda data: insert_identity(data, job_id=made, created_at=rfc3339(now)))
+
+    def _record_spec(self, path: str, seen: RecordSpec) -> None:
+        try:
+            document = without_status(seen.document)
+        except SpliceRefusedError:
+            document = b""  # where the status ends cannot be told, so nothing could be merged into it either
+        self._store.observe_spec(
+            seen.job_id,
+            path=path,
+            job_type=seen.job_type,
+            spec_digest=seen.spec_digest,
+            document=document,
+            now=self._clock.wall(),
+        )
 
     def _finish(self, record: JobRecord) -> None:
         # The events that led here come first, in the table as in the log.

@@ -9,10 +9,11 @@ from reconciler.config import Settings
 from reconciler.library.naming import DEFAULT_TEMPLATE, check_template
 from reconciler.reconcile.observed import Policy
 from reconciler.reconcile.orders import Places
+from reconciler.reconcile.ownership import Node
 
 
-def policy_of(settings: Settings, *, root: PurePosixPath) -> Policy:
-    """Take the rules from `settings` for the root folder `root` (absolute).
+def policy_of(settings: Settings, *, root: PurePosixPath, hostname: str) -> Policy:
+    """Take the rules from `settings` for the root folder `root` (absolute) on the machine `hostname`.
 
     Raises InvalidInputError where the naming template cannot name the tracks of a release.
     """
@@ -21,8 +22,12 @@ def policy_of(settings: Settings, *, root: PurePosixPath) -> Policy:
     roots = tuple(root / folder for folder in settings.library.roots) or (root / "library",)
     return Policy(
         places=Places(root=root, library_roots=roots, naming=naming),
+        node=Node(name=settings.node.name or hostname, labels=settings.node.labels),
         retry_interval_s=settings.retry.interval_s,
         retry_interval_s_max=settings.retry.max_interval_s,
         retry_limit=settings.retry.limit,
+        status_mode=settings.status.mode,
         status_interval_s=settings.status.interval_s,
+        rescan_s=settings.watch.rescan_s,
+        poll_s=settings.watch.poll_s,
     )

@@ -29,6 +29,10 @@ _BACKOFF_MAX_S = 30.0
 _STALE_TUPLES_PER_KEY = 4
 
 
+# A job's own priority is -100 to 100; it counts within a class and never lifts a key into another.
+_CLASS_WIDTH = 1000
+
+
 class Priority(IntEnum):
     """Why a key is looked at; lower goes first."""
 
@@ -40,7 +44,8 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    priority: Priority
+    rank: int
+    """Class and the job's own priority in one number; lower goes first."""
     not_before: float
     order: int
 
@@ -58,20 +63,24 @@ class WorkQueue:
         # Two heaps over `_waiting`: by time for what is not due yet, by priority for what is. A tuple counts only
         # while the entry in `_waiting` still has its order number.
         self._later: list[tuple[float, int, str]] = []
-        self._due: list[tuple[Priority, int, str]] = []
+        self._due: list[tuple[int, int, str]] = []
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._processing)
 
-    def add(self, key: str, *, priority: Priority, not_before: float) -> bool:
-        """Have `key` looked at, once, from `not_before` on; False where the queue is full and the key is not in it."""
+    def add(self, key: str, *, priority: Priority, not_before: float, weight: int = 0) -> bool:
+        """Have `key` looked at, once, from `not_before` on; False where the queue is full and the key is not in it.
+
+        Among keys of one priority the greater `weight`, from -100 to 100, goes first.
+        """
+        rank = priority * _CLASS_WIDTH - weight
         if key in self._processing:
-            self._dirty[key] = self._merged(self._dirty.get(key), priority, not_before)
+            self._dirty[key] = self._merged(self._dirty.get(key), rank, not_before)
             return True
         known = self._waiting.get(key)
         if known is None and len(self) >= self._keys_max:
             return False
-        self._put(key, self._merged(known, priority, not_before))
+        self._put(key, self._merged(known, rank, not_before))
         return True
 
     def take(self, now: float) -> str | None:
@@ -80,7 +89,7 @@ class WorkQueue:
             _, order, key = heapq.heappop(self._later)
             entry = self._waiting.get(key)
             if entry is not None and entry.order == order:
-                heapq.heappush(self._due, (entry.priority, order, key))
+                heapq.heappush(self._due, (entry.rank, order, key))
         while self._due:
             _, order, key = heapq.heappop(self._due)
             entry = self._waiting.get(key)
@@ -137,14 +146,14 @@ class WorkQueue:
         assert sorted(live) == sorted(self._waiting), "a waiting key stands in no heap, or in two"
         assert len(self._later) + len(self._due) <= self._tuples_max(), "stale tuples pile up"
 
-    def _merged(self, known: _Entry | None, priority: Priority, not_before: float) -> _Entry:
+    def _merged(self, known: _Entry | None, rank: int, not_before: float) -> _Entry:
         """The better of both; it keeps its place among equals where nothing improves."""
-        if known is not None and priority >= known.priority and not_before >= known.not_before:
+        if known is not None and rank >= known.rank and not_before >= known.not_before:
             return known
         self._order += 1
         if known is None:
-            return _Entry(priority, not_before, self._order)
-        return _Entry(min(priority, known.priority), min(not_before, known.not_before), self._order)
+            return _Entry(rank, not_before, self._order)
+        return _Entry(min(rank, known.rank), min(not_before, known.not_before), self._order)
 
     def _put(self, key: str, entry: _Entry) -> None:
         if self._waiting.get(key) is entry:

@@ -12,8 +12,12 @@ class Registry:
 
     def __init__(self) -> None:
         self._path_of: dict[JobId, str] = {}
-        # In the order of arrival: the last is the job that the file named most recently.
-        self._jobs_at: dict[str, list[JobId]] = {}
+        # In the order of arrival: the last is the job that the file named most recently. Tuples, because most hold one
+        # job and there may be 100,000 of them.
+        self._jobs_at: dict[str, tuple[JobId, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._path_of)
 
     def place(self, job_id: JobId, path: str) -> None:
         """The job is in this file now, and in no other."""
@@ -21,15 +25,16 @@ class Registry:
             return
         self.drop(job_id)
         self._path_of[job_id] = path
-        self._jobs_at.setdefault(path, []).append(job_id)
+        self._jobs_at[path] = (*self._jobs_at.get(path, ()), job_id)
 
     def drop(self, job_id: JobId) -> None:
         """The job is in no file of `jobs/active`."""
         path = self._path_of.pop(job_id, None)
         if path is not None:
-            jobs = self._jobs_at[path]
-            jobs.remove(job_id)
-            if not jobs:
+            jobs = tuple(other for other in self._jobs_at[path] if other != job_id)
+            if jobs:
+                self._jobs_at[path] = jobs
+            else:
                 del self._jobs_at[path]
 
     def path_of(self, job_id: JobId) -> str | None:
@@ -38,7 +43,7 @@ class Registry:
 
     def jobs_at(self, path: str) -> tuple[JobId, ...]:
         """The jobs last seen in this file, the most recent last."""
-        return tuple(self._jobs_at.get(path, ()))
+        return self._jobs_at.get(path, ())
 
     def paths(self) -> tuple[str, ...]:
         """Every file that a job was last seen in."""

@@ -1,7 +1,7 @@
 """Who may use the engine next.
 
-Owns: the line of jobs that wait for room, older wishes first. Never: counts who uses it (reconcile.loop asks the
-engine).
+Owns: the line of jobs that wait for room, by priority, then older wishes first. Never: counts who uses it
+(reconcile.passes asks the engine).
 """
 
 import heapq
@@ -9,8 +9,8 @@ import heapq
 # Beyond so many left behind for each that waits, the heap is made anew.
 _TUPLES_PER_KEY_MAX = 4
 
-Rank = tuple[str, str]
-"""When the manifest was made, then the job's id: compared in this order."""
+Rank = tuple[int, str, str]
+"""The priority with its sign turned, when the manifest was made, the job's id, which sorts by time: in this order."""
 
 
 class SlotLine:

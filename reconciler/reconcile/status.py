@@ -1,11 +1,11 @@
 """What the `status:` block of a manifest should say, and whether that is worth a write now.
 
-Owns: the block's contents and the rule of when it is written. Never: writes (reconcile.loop, through manifests.splice
-and files).
+Owns: the block's contents and the rules of when it is written. Never: writes (reconcile.finalise).
 
 A write into a person's file costs them: an editor asks whether to reload, git shows a change, Syncthing has to agree
 with the other machines (measured: written every second it starves the file's own edits). So only a transition of the
-job or of a track is written, at most once in the interval, and counters of bytes go along with it.
+job or of a track is written, at most once in the interval, and counters of bytes go along with it. While an editor has
+the file open, tracks wait as well.
 """
 
 from collections.abc import Collection
@@ -18,7 +18,7 @@ from reconciler.manifests.model import JobState, Status
 from reconciler.reconcile.orders import Plan
 from reconciler.state.records import Artifact, JobRecord
 
-_ENDED = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
+ENDED = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +68,18 @@ def write_delay_s(wanted: Status, written: Written | None, *, now_s: float, inte
         return 0.0
     if _transitions(wanted) == _transitions(written.status):
         return None
-    if wanted.state in _ENDED and wanted.state is not written.status.state:
+    if wanted.state in ENDED and wanted.state is not written.status.state:
         return 0.0
     return max(0.0, written.at_s + interval_s - now_s)
+
+
+def is_turn(wanted: Status, written: Status | None) -> bool:
+    """Whether the job itself has come to something else, and not only tracks of it: worth an editor's question."""
+    return written is None or _turn(wanted) != _turn(written)
+
+
+def _turn(status: Status) -> tuple[object, ...]:
+    return status.state, tuple((condition.type, condition.status, condition.reason) for condition in status.conditions)
 
 
 def _transitions(status: Status) -> Status:

@@ -1,18 +1,20 @@
 """What is known of each job: its generation, its state, and what it has published.
 
-Owns: the tables jobs, artifacts and finishes. Never: decides what follows (reconcile), nor stores an event other than
-the two that are part of a fact: TrackComplete with its artifact, JobComplete with its final state.
+Owns: the tables jobs, acted_on, artifacts and finishes. Never: decides what follows (reconcile), nor stores an event
+other than the two that are part of a fact: TrackComplete with its artifact, JobComplete with its final state.
 
 Every method waits for the disk; call from a thread that may wait.
 """
 
 import sqlite3
-from collections.abc import Iterable
+import zlib
+from collections.abc import Collection, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import cast
 
 from reconciler.ids import JobId, TrackPosition
-from reconciler.manifests.model import JobType
+from reconciler.manifests.model import JobState, JobType
 from reconciler.state.database import Database, damaged
 from reconciler.state.migrations import INSERT_EVENT, EventRow
 from reconciler.state.records import (
@@ -30,13 +32,24 @@ __all__ = ["Artifact", "JobRecord", "JobStore"]
 # More than a person wants to choose from; a longer prefix finds fewer.
 FOUND_MAX = 50
 
+# Versions of a manifest kept as bases of a merge. Whoever was away for longer than five edits merges by hand.
+ACTED_ON_KEPT = 5
+
+# A manifest is at most 256 KiB; a row that unpacks to more was not written by us.
+_DOCUMENT_BYTES_MAX = 1024 * 1024
+
+# Names bound in one statement; SQLite allows 32,766 (https://sqlite.org/limits.html).
+_IDS_PER_QUERY = 1000
+
 # Not INSERT OR REPLACE: that deletes the old row first, and with it the artifacts that refer to it.
 _PUT_JOB = """
-INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (job_id) DO UPDATE SET
+INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (job_id) DO UPDATE SET
     path = excluded.path, job_type = excluded.job_type, spec_digest = excluded.spec_digest,
     generation = excluded.generation, generation_since = excluded.generation_since, state = excluded.state,
     attempts = excluded.attempts, retry_at = excluded.retry_at, started_at = excluded.started_at,
-    completed_at = excluded.completed_at, error_message = excluded.error_message, conditions = excluded.conditions
+    completed_at = excluded.completed_at, error_message = excluded.error_message, conditions = excluded.conditions,
+    last_handled_reconcile_at = excluded.last_handled_reconcile_at, ran_s = excluded.ran_s,
+    running_since = excluded.running_since, gone_at = excluded.gone_at
 """
 
 _ADD_ARTIFACT = "INSERT INTO artifacts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
@@ -74,10 +87,48 @@ class JobStore:
         )
         return [self._job(row) for row in rows]
 
-    def observe_spec(self, job_id: JobId, *, path: str, job_type: JobType, spec_digest: str, now: float) -> JobRecord:
+    def places(self) -> list[tuple[JobId, str]]:
+        """Each job with its manifest's path, but for those whose manifest was given up as gone."""
+        query = "SELECT job_id, path FROM jobs WHERE gone_at IS NULL ORDER BY job_id"
+        return self._database.read(lambda connection: connection.execute(query).fetchall())
+
+    def states(self, job_ids: Collection[JobId]) -> dict[JobId, JobState]:
+        """The state of those of `job_ids` that are known and whose manifest was not given up as gone."""
+        wanted = sorted(set(job_ids))
+        found: dict[JobId, JobState] = {}
+        for start in range(0, len(wanted), _IDS_PER_QUERY):
+            some = wanted[start : start + _IDS_PER_QUERY]
+            rows = self._database.read(partial(_states, job_ids=some))
+            found.update({JobId(job_id): JobState(state) for job_id, state in rows})
+        return found
+
+    def completed_paths(self, job_id: JobId) -> tuple[str, ...]:
+        """Where manifests with this id were seen in `jobs/completed`, by path."""
+        query = "SELECT path FROM completed_manifests WHERE job_id = ? ORDER BY path"
+        rows = self._database.read(lambda connection: connection.execute(query, (job_id,)).fetchall())
+        return tuple(row[0] for row in rows)
+
+    def hasten(self, now: float) -> None:
+        """Make every planned retry due at `now`."""
+        query = "UPDATE jobs SET retry_at = ? WHERE retry_at IS NOT NULL"
+        self._database.write(lambda connection: connection.execute(query, (now,))).result()
+
+    def acted_on(self, job_id: JobId) -> tuple[tuple[str, bytes], ...]:
+        """What the newest generations of a job asked for, the latest first: digest, and the text without status."""
+        query = "SELECT spec_digest, document FROM acted_on WHERE job_id = ? ORDER BY generation DESC"
+        rows = self._database.read(lambda connection: connection.execute(query, (job_id,)).fetchall())
+        try:
+            return tuple((str(digest), _unpacked(document)) for digest, document in rows)
+        except (zlib.error, TypeError, ValueError) as error:
+            raise damaged(self._database.path, f"holds an impossible document of job {job_id!r}: {error}") from error
+
+    def observe_spec(
+        self, job_id: JobId, *, path: str, job_type: JobType, spec_digest: str, now: float, document: bytes = b""
+    ) -> JobRecord:
         """Note the spec that the manifest has now: a new one is a new generation, pending and without attempts.
 
-        The same spec seen again writes nothing, unless the manifest has moved. `now` is in seconds since 1970.
+        `document` is the manifest without its status, kept to merge later edits; empty = not kept. The same spec seen
+        again writes nothing, unless the manifest has moved. `now` is in seconds since 1970.
         """
         known = self.get(job_id)
         if known is None or known.spec_digest != spec_digest:
@@ -90,11 +141,13 @@ class JobStore:
                 generation_since=now,
                 # They keep their transition times; the next pass sets what has changed.
                 conditions=() if known is None else known.conditions,
+                last_handled_reconcile_at="" if known is None else known.last_handled_reconcile_at,
             )
         else:
-            observed = replace(known, path=path, job_type=job_type)
+            observed = replace(known, path=path, job_type=job_type, gone_at=None)
         if observed != known:
-            self.put(observed)
+            kept = (observed, document) if known is None or known.generation != observed.generation else (observed, b"")
+            self._database.write(lambda connection: _put_observed(connection, *kept)).result()
         return observed
 
     def put(self, record: JobRecord) -> None:
@@ -151,6 +204,31 @@ def _job_row(connection: sqlite3.Connection, job_id: JobId) -> Row | None:
 
 def _put(connection: sqlite3.Connection, record: JobRecord) -> None:
     connection.execute(_PUT_JOB, row_of_job(record))
+
+
+def _put_observed(connection: sqlite3.Connection, record: JobRecord, document: bytes) -> None:
+    _put(connection, record)
+    if document:
+        row = (record.job_id, record.generation, record.spec_digest, zlib.compress(document))
+        connection.execute("INSERT INTO acted_on VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", row)
+        oldest = (record.job_id, record.generation - ACTED_ON_KEPT)
+        connection.execute("DELETE FROM acted_on WHERE job_id = ? AND generation <= ?", oldest)
+
+
+def _unpacked(document: bytes) -> bytes:
+    """The text of a row of acted_on; ValueError where it is larger than a manifest can be."""
+    unpacking = zlib.decompressobj()
+    text = unpacking.decompress(document, _DOCUMENT_BYTES_MAX)
+    if not unpacking.eof:
+        raise ValueError("it does not end")
+    return text
+
+
+def _states(connection: sqlite3.Connection, job_ids: Collection[JobId]) -> list[tuple[str, str]]:
+    places = ", ".join("?" * len(job_ids))
+    # The only text put into the statement is question marks.
+    query = f"SELECT job_id, state FROM jobs WHERE gone_at IS NULL AND job_id IN ({places})"  # noqa: S608
+    return connection.execute(query, tuple(job_ids)).fetchall()
 
 
 def _add_artifact(connection: sqlite3.Connection, artifact: Artifact, event_row: EventRow) -> bool:

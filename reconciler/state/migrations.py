@@ -154,7 +154,79 @@ def _first_album(database: "sqlite_utils.Database") -> None:
         database.execute(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first_album,)
+# How a job is run: the last request that was answered, the time that its timeout counts, when its manifest was lost.
+_MORE_OF_JOBS = (
+    "last_handled_reconcile_at TEXT NOT NULL DEFAULT ''",
+    "ran_s REAL NOT NULL DEFAULT 0",  # seconds in the engine in this generation, up to running_since
+    "running_since REAL",  # unix seconds; NULL = the engine does not have it
+    "gone_at REAL",  # unix seconds; when its manifest was given up as gone, NULL = it is in its file
+)
+
+# What each generation asked for, as written: the base of a three-way merge. Only the newest few of a job are kept.
+_ACTED_ON = """
+CREATE TABLE acted_on (
+    job_id      TEXT NOT NULL REFERENCES jobs (job_id) ON DELETE CASCADE,
+    generation  INTEGER NOT NULL,
+    spec_digest TEXT NOT NULL,
+    document    BLOB NOT NULL,                  -- the manifest without its status, zlib
+    PRIMARY KEY (job_id, generation)
+) WITHOUT ROWID
+"""
+
+# A cache: what was seen of each manifest, so that a start reads only what has changed. It may be lost at any time.
+_SIGHTINGS = """
+CREATE TABLE sightings (
+    path       TEXT PRIMARY KEY,                -- the manifest, relative to the root folder
+    mark       INTEGER NOT NULL,                -- 64 bits of a digest over device, inode, size, mtime and ctime
+    job_id     TEXT NOT NULL,                   -- that it names; empty = none
+    waits_for  TEXT NOT NULL,                   -- nothing, time, slot, jobs, file or look
+    at         REAL,                            -- unix seconds, with time
+    priority   INTEGER NOT NULL,
+    created_at TEXT NOT NULL,
+    depends_on TEXT NOT NULL                    -- job ids with a space between
+) WITHOUT ROWID
+"""
+
+_SIGHTING_RULES = """
+CREATE TABLE sighting_rules (
+    one   INTEGER PRIMARY KEY CHECK (one = 1),
+    rules TEXT NOT NULL                         -- digest of the version and configuration under which they were judged
+)
+"""
+
+# Manifests in jobs/completed, whoever put them there; a cache as well.
+_COMPLETED_MANIFESTS = """
+CREATE TABLE completed_manifests (
+    path   TEXT PRIMARY KEY,
+    mark   INTEGER NOT NULL,
+    job_id TEXT NOT NULL                        -- empty = it names none
+) WITHOUT ROWID
+"""
+
+_HOLDS = """
+CREATE TABLE holds (
+    reason  TEXT PRIMARY KEY,                   -- MassRemoval, MergeInProgress
+    since   REAL NOT NULL,                      -- unix seconds
+    message TEXT NOT NULL
+) WITHOUT ROWID
+"""
+
+
+def _life_of_a_manifest(database: "sqlite_utils.Database") -> None:
+    for column in _MORE_OF_JOBS:
+        database.execute(f"ALTER TABLE jobs ADD COLUMN {column}")
+    for statement in (
+        _ACTED_ON,
+        _SIGHTINGS,
+        _SIGHTING_RULES,
+        _COMPLETED_MANIFESTS,
+        "CREATE INDEX completed_manifests_by_job ON completed_manifests (job_id)",
+        _HOLDS,
+    ):
+        database.execute(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first_album, _life_of_a_manifest)
 """In order, only ever appended to: a file with version N has had the first N."""
 
 

@@ -42,6 +42,14 @@ class JobRecord:
     completed_at: float | None = None
     error_message: str = ""
     conditions: tuple[Condition, ...] = ()
+    last_handled_reconcile_at: str = ""
+    """The last `reconcile_requested_at` of its manifest that was answered."""
+    ran_s: float = 0.0
+    """Seconds in the engine in this generation, up to `running_since`: what its timeout counts."""
+    running_since: float | None = None
+    """Since when that time runs on; None = the engine does not have it."""
+    gone_at: float | None = None
+    """When its manifest was given up as gone; None = it is in its file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +64,7 @@ class Artifact:
     size: int
     root: Root | None = None
     sha256: Sha256
+    """Empty for a large file that its root names alone."""
     recording: Mbid | None = None
     variant_id: str
     completed_at: float
@@ -79,6 +88,10 @@ def row_of_job(record: JobRecord) -> Row:
         record.completed_at,
         record.error_message,
         json.dumps(conditions),
+        record.last_handled_reconcile_at,
+        record.ran_s,
+        record.running_since,
+        record.gone_at,
     )
 
 
@@ -100,6 +113,10 @@ def job_of_row(row: Row) -> JobRecord:
         completed_at=_seconds(row[10]),
         error_message=_text(row[11]),
         conditions=tuple(_condition(found) for found in json.loads(_text(row[12]))),
+        last_handled_reconcile_at=_text(row[13]),
+        ran_s=float(row[14]),
+        running_since=_seconds(row[15]),
+        gone_at=_seconds(row[16]),
     )
 
 
@@ -122,7 +139,7 @@ def row_of_artifact(artifact: Artifact) -> Row:
 def artifact_of_row(row: Row) -> Artifact:
     """The artifact behind a row of table `artifacts`, checked."""
     job_id, generation, position, path, size, root, sha256, recording, variant_id, completed_at = row
-    if not _text(path).startswith("/") or not is_root(sha256):
+    if not _text(path).startswith("/") or not (is_root(sha256) or (sha256 == "" and root)):
         raise ValueError("the path or the SHA-256 has the wrong form")
     if (root is not None and not is_root(root)) or (recording is not None and not is_mbid(recording)):
         raise ValueError("the root or the recording has the wrong form")

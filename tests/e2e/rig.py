@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from reconciler.state.database import Database
 from reconciler.traces.store import TraceStore
 
 TIMEOUT_S = 60
+STEP_S = 0.05
 
 
 def command(*words):
@@ -100,3 +102,13 @@ def journaled(state):
 def environment(**extra):
     """This process's environment with more in it."""
     return {**os.environ, **extra}
+
+
+def eventually(found, what, *, patience_s=TIMEOUT_S):
+    """Wait until `found()` gives something true, and give that."""
+    pause = threading.Event()
+    for _ in range(int(patience_s / STEP_S)):
+        if result := found():
+            return result
+        pause.wait(STEP_S)
+    raise AssertionError(f"not within {patience_s:g} s: {what}")

@@ -48,25 +48,18 @@ def swarm(seed: int, faults: Faults | None = None) -> World:
 def _peer(dice: random.Random, number: int, weights: tuple[int, ...]) -> SimPeer:
     peer = SimPeer(name=f"p{number}", rate_bytes_per_s=10 ** dice.uniform(4.5, 7), rtt_s=dice.uniform(0.001, 0.3))
     chunks = range(CHUNKS_MAX)
-    match dice.choices(FAULTS, weights)[0]:
-        case "slow":
-            return replace(peer, rate_bytes_per_s=20_000.0)
-        case "lying":
-            return replace(peer, lies=frozenset(dice.sample(chunks, dice.randint(1, CHUNKS_MAX))))
-        case "stall":
-            return replace(peer, stalls_after=dice.randint(0, 30))
-        case "leaving":
-            return replace(peer, resets_after=dice.randint(0, 30))
-        case "returning":
-            return replace(peer, resets_after=dice.randint(0, 30), comes_back_after_s=dice.choice([2.0, 10.0]))
-        case "partial":
-            return replace(peer, holds=frozenset(dice.sample(chunks, CHUNKS_MAX // 2)))
-        case "no list":
-            return replace(peer, no_list=True)
-        case "lying list":
-            return replace(peer, lying_list=True)
-        case _:
-            return peer
+    changes: dict[str, dict[str, object]] = {
+        "none": {},
+        "slow": {"rate_bytes_per_s": 20_000.0},
+        "lying": {"lies": frozenset(dice.sample(chunks, dice.randint(1, CHUNKS_MAX)))},
+        "stall": {"stalls_after": dice.randint(0, 30)},
+        "leaving": {"resets_after": dice.randint(0, 30)},
+        "returning": {"resets_after": dice.randint(0, 30), "comes_back_after_s": dice.choice([2.0, 10.0])},
+        "partial": {"holds": frozenset(dice.sample(chunks, CHUNKS_MAX // 2))},
+        "no list": {"no_list": True},
+        "lying list": {"lying_list": True},
+    }
+    return replace(peer, **changes[dice.choices(FAULTS, weights)[0]])
 
 
 def broken_promises(world: World, result: Result) -> list[str]:

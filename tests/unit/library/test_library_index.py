@@ -206,7 +206,7 @@ def test_a_name_that_is_not_unicode_is_refused(index, tmp_path):
 
 @pytest.mark.parametrize(
     "change",
-    [{"root": Root("A" * 64)}, {"sha256": Sha256("")}, {"chunk_hashes": b""}, {"chunk_hashes": bytes(33)}],
+    [{"root": Root("A" * 64)}, {"sha256": Sha256("A" * 64)}, {"chunk_hashes": b""}, {"chunk_hashes": bytes(33)}],
 )
 def test_hashes_that_are_none_are_refused(index, tmp_path, change):
     """A program error, caught before it is durable."""

@@ -13,6 +13,7 @@ import pytest
 from reconciler.errors import DiskError, UnsafePathError
 from reconciler.library import publish
 from reconciler.library.publish import Placed, find_existing, place
+from reconciler.manifests import renaming
 
 BYTES = b"the right bytes " * 1000
 
@@ -303,7 +304,7 @@ def test_a_disk_that_refuses_leaves_the_part(root, part, monkeypatch, code):
 
 def test_without_the_flag_a_hard_link_does_not_replace_either(root, part, monkeypatch):
     """A file system that knows no rename without replacing gets the same outcome."""
-    monkeypatch.setattr(publish, "_renameat2", None)
+    monkeypatch.setattr(renaming, "_libc", object())
     (root / "C.flac").write_bytes(b"other")
     assert put(part, root, "C.flac") == Placed(path=str(root / "C (2).flac"), how="renamed")
     assert not part.exists()
@@ -316,7 +317,7 @@ def test_a_disk_with_neither_way_is_refused(root, part, monkeypatch):
     def forbidden(*args, **kwargs):
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr(publish, "_renameat2", None)
+    monkeypatch.setattr(renaming, "_libc", object())
     monkeypatch.setattr(os, "link", forbidden)
     with pytest.raises(DiskError, match="neither rename without replacing nor make hard links"):
         put(part, root)

@@ -14,7 +14,7 @@ from reconciler.config import (
     with_environment,
 )
 from reconciler.manifests.configuration import read_configuration
-from reconciler.manifests.schema import load_schema
+from reconciler.manifests.forms import load_schema
 
 PEER = "abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLM_01"
 
@@ -31,6 +31,9 @@ mesh:
 transfers: {{stall_timeout_seconds: 2.5, searches_timeout_seconds: 1}}
 status: {{interval_seconds: 0}}
 retry: {{interval_seconds: 1, max_interval_seconds: 60, limit: 0}}
+node: {{name: attic, labels: {{disk: large}}}}
+watch: {{rescan_seconds: 60, poll_seconds: 2.5}}
+git: {{status_ref: true, interval_seconds: 90}}
 """
 
 
@@ -46,6 +49,9 @@ def test_every_key_becomes_a_setting():
     assert (settings.transfers.stall_timeout_s, settings.transfers.searches_timeout_s) == (2.5, 1.0)
     assert settings.status.interval_s == 0
     assert (settings.retry.interval_s, settings.retry.max_interval_s, settings.retry.limit) == (1.0, 60.0, 0)
+    assert (settings.node.name, settings.node.labels) == ("attic", {"disk": "large"})
+    assert (settings.watch.rescan_s, settings.watch.poll_s) == (60.0, 2.5)
+    assert (settings.git.status_ref, settings.git.interval_s) == (True, 90.0)
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "mesh:\n  # overlay: later\n", "mesh: {overlay: {peers: []}}\n"])

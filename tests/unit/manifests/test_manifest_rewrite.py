@@ -2,20 +2,26 @@
 
 import errno
 import os
-import random
-import re
 import stat
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from ways_of_saving import WAYS
 
 from reconciler.errors import DiskError, FileBusyError, InvalidInputError
-from reconciler.manifests import kernel
-from reconciler.manifests.files import read_file, rewrite
+from reconciler.manifests import kernel, renaming
+from reconciler.manifests.files import (
+    FallBack,
+    NotSupportedHereError,
+    Rewritten,
+    file_system_of,
+    read_file,
+    rewrite,
+)
 from reconciler.manifests.snapshot import NAME_BYTES_MAX, PATIENCE_S, STEP_S
 
 SOURCE = Path(__file__).parents[3]
@@ -32,6 +38,16 @@ def leftovers(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir() if path.name.startswith(".")]
 
 
+def libc_that_answers(code: int) -> object:
+    """A C library in which every renameat2 fails with this code."""
+
+    def unsupported(*_arguments: object) -> int:
+        renaming.ctypes.set_errno(code)
+        return -1
+
+    return SimpleNamespace(renameat2=unsupported)
+
+
 OLD, THEIRS = b"title: old\n", b"title: new\n"
 
 
@@ -42,7 +58,7 @@ class TestRewriting:
         """Mode and mtime stay the person's; the latter moves a microsecond, so that their next save wins a conflict."""
         file.chmod(0o640)
         inode = file.stat().st_ino
-        assert rewrite(file, lambda data: data + b"x: 1\n", pause=no_pause) == b"title: old\nx: 1\n"
+        assert rewrite(file, lambda data: data + b"x: 1\n", pause=no_pause).data == b"title: old\nx: 1\n"
         seen = file.stat()
         assert file.read_bytes() == b"title: old\nx: 1\n"
         assert (stat.S_IMODE(seen.st_mode), seen.st_mtime_ns) == (0o640, OLD_MTIME_NS + 1000)
@@ -62,7 +78,7 @@ class TestRewriting:
     def test_no_change_touches_nothing(self, file: Path):
         """Not even the inode."""
         before = read_file(file)
-        assert rewrite(file, lambda data: data, pause=no_pause) == before.data
+        assert rewrite(file, lambda data: data, pause=no_pause).data == before.data
         assert read_file(file) == before
 
     def test_what_the_change_raises_comes_out_and_nothing_is_touched(self, file: Path):
@@ -94,35 +110,35 @@ class TestRewriting:
     @pytest.mark.parametrize("style", ["rename", "git", "in place"])
     def test_a_save_just_before_the_exchange_is_kept(self, file: Path, monkeypatch: pytest.MonkeyPatch, style: str):
         """The change is applied again, to the person's version."""
-        real = kernel._renameat2
+        real = renaming._renameat2
         saves = [b"title: first\n", b"title: second\n"]
 
-        def save_then_exchange(source: Path, target: Path, flags: int) -> None:
-            if flags == kernel._RENAME_EXCHANGE and saves:
-                SAVES[style](file, saves.pop(0))
-            real(source, target, flags)
+        def save_then_exchange(source: Path, at: int, target: Path, to: int, flags: int) -> None:
+            if flags == renaming._RENAME_EXCHANGE and saves:
+                WAYS[style](file, saves.pop(0))
+            real(source, at, target, to, flags)
 
-        monkeypatch.setattr(kernel, "_renameat2", save_then_exchange)
-        assert rewrite(file, lambda data: data + b"x: 1\n", pause=no_pause) == b"title: second\nx: 1\n"
+        monkeypatch.setattr(renaming, "_renameat2", save_then_exchange)
+        assert rewrite(file, lambda data: data + b"x: 1\n", pause=no_pause).data == b"title: second\nx: 1\n"
         assert file.read_bytes() == b"title: second\nx: 1\n"
         assert leftovers(file.parent) == []
 
     def test_a_save_that_cannot_be_changed_is_put_back(self, file: Path, monkeypatch: pytest.MonkeyPatch):
         """A displaced version that the change refuses stands at its name again, as the person left it."""
-        real = kernel._renameat2
+        real = renaming._renameat2
         saves = [b"broken: [\n"]
 
-        def save_then_exchange(source: Path, target: Path, flags: int) -> None:
-            if flags == kernel._RENAME_EXCHANGE and saves:
+        def save_then_exchange(source: Path, at: int, target: Path, to: int, flags: int) -> None:
+            if flags == renaming._RENAME_EXCHANGE and saves:
                 file.write_bytes(saves.pop())
-            real(source, target, flags)
+            real(source, at, target, to, flags)
 
         def change(data: bytes) -> bytes:
             if b"broken" in data:
                 raise InvalidInputError("broken")
             return data + b"x: 1\n"
 
-        monkeypatch.setattr(kernel, "_renameat2", save_then_exchange)
+        monkeypatch.setattr(renaming, "_renameat2", save_then_exchange)
         with pytest.raises(InvalidInputError, match="broken"):
             rewrite(file, change, pause=no_pause)
         assert file.read_bytes() == b"broken: [\n"
@@ -130,15 +146,15 @@ class TestRewriting:
 
     def test_a_displaced_file_that_stays_open_is_put_back(self, file: Path, monkeypatch: pytest.MonkeyPatch):
         """An editor that opened the file before the exchange and keeps writing finds its file at its name."""
-        real = kernel._renameat2
+        real = renaming._renameat2
         writers = []
 
-        def open_then_exchange(source: Path, target: Path, flags: int) -> None:
-            if flags == kernel._RENAME_EXCHANGE and not writers:
+        def open_then_exchange(source: Path, at: int, target: Path, to: int, flags: int) -> None:
+            if flags == renaming._RENAME_EXCHANGE and not writers:
                 writers.append(file.open("r+b"))
-            real(source, target, flags)
+            real(source, at, target, to, flags)
 
-        monkeypatch.setattr(kernel, "_renameat2", open_then_exchange)
+        monkeypatch.setattr(renaming, "_renameat2", open_then_exchange)
         with pytest.raises(FileBusyError):
             rewrite(file, lambda data: data + b"x: 1\n", pause=no_pause)
         with writers[0] as writer:
@@ -148,41 +164,89 @@ class TestRewriting:
 
     def test_without_leases_a_displaced_file_is_watched_for_a_while(self, file: Path, monkeypatch: pytest.MonkeyPatch):
         """Where nobody can tell whether an editor still has the file, a late write is waited for."""
-        real = kernel._renameat2
+        real = renaming._renameat2
         writers = []
 
-        def open_then_exchange(source: Path, target: Path, flags: int) -> None:
-            if flags == kernel._RENAME_EXCHANGE and not writers:
+        def open_then_exchange(source: Path, at: int, target: Path, to: int, flags: int) -> None:
+            if flags == renaming._RENAME_EXCHANGE and not writers:
                 writers.append(file.open("r+b"))
-            real(source, target, flags)
+            real(source, at, target, to, flags)
 
         def pause(_seconds: float) -> None:
             if not writers[0].closed:
                 with writers[0] as writer:
                     writer.write(b"title: new\n")
 
-        monkeypatch.setattr(kernel, "_renameat2", open_then_exchange)
+        monkeypatch.setattr(renaming, "_renameat2", open_then_exchange)
         monkeypatch.setattr(kernel, "_lease", lambda _fd: False)
-        assert rewrite(file, lambda data: data + b"x: 1\n", pause=pause) == b"title: new\nx: 1\n"
+        assert rewrite(file, lambda data: data + b"x: 1\n", pause=pause).data == b"title: new\nx: 1\n"
         assert file.read_bytes() == b"title: new\nx: 1\n"
 
     @pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOSYS])
-    def test_where_names_cannot_be_exchanged_they_are_replaced(
+    def test_where_names_cannot_be_exchanged_the_file_is_moved_aside(
         self, file: Path, monkeypatch: pytest.MonkeyPatch, code: int
     ):
-        """The file is checked and renamed over, durably and with the same mtime rule."""
-
-        def unsupported(*_arguments: object) -> int:
-            kernel.ctypes.set_errno(code)
-            return -1
-
-        class Libc:
-            renameat2 = staticmethod(unsupported)
-
-        monkeypatch.setattr(kernel, "_libc", Libc)
-        assert rewrite(file, lambda data: data + b"x: 1\n", pause=no_pause) == b"title: old\nx: 1\n"
+        """Ours takes the name while it is free, with the same mtime rule, and the caller hears of it."""
+        monkeypatch.setattr(renaming, "_libc", libc_that_answers(code))
+        written = rewrite(file, lambda data: data + b"x: 1\n", pause=no_pause)
+        assert written == Rewritten(over=OLD, data=b"title: old\nx: 1\n", fall_backs=frozenset({FallBack.MOVED_ASIDE}))
         assert (file.read_bytes(), file.stat().st_mtime_ns) == (b"title: old\nx: 1\n", OLD_MTIME_NS + 1000)
         assert leftovers(file.parent) == []
+
+    def test_a_save_while_the_name_is_free_is_kept(self, file: Path, monkeypatch: pytest.MonkeyPatch):
+        """It is newer than what was moved aside, and the change is applied to it."""
+        monkeypatch.setattr(renaming, "_libc", libc_that_answers(errno.EINVAL))
+        real = os.link
+        saves = [b"title: new\n"]
+
+        def save_then_link(source: Path, target: Path, **named: object) -> None:
+            if target == file and saves:
+                file.write_bytes(saves.pop())
+            real(source, target, **named)
+
+        monkeypatch.setattr(os, "link", save_then_link)
+        assert rewrite(file, lambda data: data + b"x: 1\n", pause=no_pause).data == b"title: new\nx: 1\n"
+        assert file.read_bytes() == b"title: new\nx: 1\n"
+        assert leftovers(file.parent) == []
+
+    def test_where_no_way_is_safe_nothing_is_touched(self, file: Path, monkeypatch: pytest.MonkeyPatch):
+        """Neither a rename without replacing nor hard links: the error says so, and the file stands as it was."""
+
+        def forbidden(*_arguments: object, **_named: object) -> None:
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+        monkeypatch.setattr(renaming, "_libc", libc_that_answers(errno.EINVAL))
+        monkeypatch.setattr(os, "link", forbidden)
+        before = read_file(file)
+        with pytest.raises(NotSupportedHereError, match="neither"):
+            rewrite(file, lambda data: data + b"x: 1\n", pause=no_pause)
+        assert read_file(file) == before
+        assert leftovers(file.parent) == []
+
+    @pytest.mark.parametrize(
+        ("grain_ns", "step_ns", "fall_backs"),
+        [
+            (1, 1_000, set()),
+            (10_000_000, 10_000_000, {FallBack.COARSE_TIME}),
+            (1_000_000_000, 1_000_000_000, {FallBack.COARSE_TIME}),
+            (2_000_000_000, 2_000_000_000, {FallBack.COARSE_TIME}),
+        ],
+    )
+    def test_the_mtime_moves_by_as_little_as_the_file_system_keeps(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch, grain_ns: int, step_ns: int, fall_backs: set[FallBack]
+    ):
+        """It always moves, so that Syncthing sees the change, and stays before any later save of a person."""
+        real = os.utime
+        old_ns = OLD_MTIME_NS // grain_ns * grain_ns
+
+        def coarse(fd: int, *, ns: tuple[int, int]) -> None:
+            real(fd, ns=(ns[0], ns[1] // grain_ns * grain_ns))
+
+        real(file, ns=(old_ns, old_ns))
+        monkeypatch.setattr(kernel.os, "utime", coarse)
+        written = rewrite(file, lambda data: data + b"x: 1\n", pause=no_pause)
+        assert file.stat().st_mtime_ns == old_ns + step_ns
+        assert written.fall_backs == fall_backs
 
     def test_a_disk_that_refuses_is_named(self, file: Path, monkeypatch: pytest.MonkeyPatch):
         """The job waits and is tried again; the file is as it was."""
@@ -200,121 +264,51 @@ class TestRewriting:
         """The longest name that can be rewritten is exact."""
         longest = tmp_path / ("x" * (NAME_BYTES_MAX - 4) + ".yml")
         longest.write_bytes(b"a")
-        assert rewrite(longest, lambda _data: b"b", pause=no_pause) == b"b"
+        assert rewrite(longest, lambda _data: b"b", pause=no_pause).data == b"b"
         longer = tmp_path / f"x{longest.name}"
         longer.write_bytes(b"a")
         with pytest.raises(InvalidInputError, match="too long a name"):
             rewrite(longer, lambda _data: b"b", pause=no_pause)
 
 
-def _save_by_rename(path: Path, data: bytes) -> None:
-    draft = path.with_name("sedAbC123")
-    draft.write_bytes(data)
-    draft.replace(path)
+def test_a_write_on_a_file_system_in_memory(mounted: Callable[..., Path]):
+    """Exchange and exact times are there; whether leases are depends on the kernel, and is said."""
+    file = mounted("-t", "tmpfs", "-o", "size=1m", "tmpfs") / "loveless.yml"
+    file.write_bytes(OLD)
+    os.utime(file, ns=(OLD_MTIME_NS, OLD_MTIME_NS))
+    written = rewrite(file, lambda data: data + b"x: 1\n")
+    assert (file.read_bytes(), file.stat().st_mtime_ns) == (OLD + b"x: 1\n", OLD_MTIME_NS + 1000)
+    assert written.fall_backs == (frozenset() if read_file(file).leased else {FallBack.SETTLED})
+    assert file_system_of(file) == "tmpfs"
 
 
-def _save_like_git(path: Path, data: bytes) -> None:
-    path.unlink(missing_ok=True)
-    path.write_bytes(data)
+@pytest.mark.package("e2fsprogs")
+def test_a_write_on_a_file_system_of_whole_seconds(tmp_path: Path, mounted: Callable[..., Path]):
+    """ext4 with small inodes keeps no part of a second: the mtime moves by one."""
+    image = tmp_path / "image"
+    image.touch()
+    os.truncate(image, 4 << 20)
+    make = ["/usr/sbin/mkfs.ext4", "-q", "-I", "128", "-O", "^has_journal", str(image)]
+    subprocess.run(make, check=True, capture_output=True)
+    file = mounted("-o", "loop", str(image)) / "loveless.yml"
+    file.write_bytes(OLD)
+    os.utime(file, ns=(OLD_MTIME_NS, OLD_MTIME_NS))
+    whole_ns = file.stat().st_mtime_ns
+    assert whole_ns == OLD_MTIME_NS // 1_000_000_000 * 1_000_000_000
+    written = rewrite(file, lambda data: data + b"x: 1\n")
+    assert file.stat().st_mtime_ns == whole_ns + 1_000_000_000
+    assert written.fall_backs == {FallBack.COARSE_TIME}
+    assert file_system_of(file).startswith("ext")
 
 
-def _save_like_vim(path: Path, data: bytes) -> None:
-    backup = path.with_name(path.name + "~")
-    with suppress(FileNotFoundError):
-        path.rename(backup)
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    backup.unlink(missing_ok=True)
-
-
-def _save_in_place(path: Path, data: bytes) -> None:
-    with path.open("wb", buffering=0) as file:
-        file.write(data[: len(data) // 2])
-        file.write(data[len(data) // 2 :])
-
-
-SAVES: dict[str, Callable[[Path, bytes], None]] = {
-    "rename": _save_by_rename,
-    "git": _save_like_git,
-    "vim": _save_like_vim,
-    "in place": _save_in_place,
-}
-
-# More saves by RECONCILER_TEST_SAVES=1000; with these the four styles take about 3 s.
-SAVES_A_STYLE = int(os.environ.get("RECONCILER_TEST_SAVES", "100"))
-
-
-# A daemon that rewrites a file as fast as it can until its input closes, with its count of writes behind what it finds.
-DAEMON = r"""
-import re, select, sys
-from pathlib import Path
-from reconciler.errors import FileBusyError
-from reconciler.manifests.files import rewrite
-
-path, writes, changes = Path(sys.argv[1]), 0, 0
-
-def change(data):
-    global changes
-    changes += 1
-    return re.sub(rb"writes: .*\n", b"", data) + b"writes: %d\n" % (writes + 1)
-
-while not select.select([sys.stdin], [], [], 0)[0]:
-    try:
-        rewrite(path, change)
-    except FileBusyError:
-        continue
-    writes += 1
-print(writes, changes)
-"""
-
-
-@pytest.mark.parametrize("style", SAVES)
-def test_no_save_is_lost_while_the_daemon_writes_as_fast_as_it_can(tmp_path: Path, style: str):
-    """Each save of an editor is found below a later write of the daemon, in each way in which editors save."""
-    path = tmp_path / "loveless.yml"
-    path.write_bytes(b"save: -1\n")
-    with subprocess.Popen(
-        [sys.executable, "-c", DAEMON, str(path)], cwd=SOURCE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as daemon:
-        writes, lost, dice = 0, [], random.Random(7)
-        for number in range(SAVES_A_STYLE):
-            # Come at any moment of the daemon's write, which takes as long as some hundred looks.
-            for _ in range(dice.randrange(1000)):
-                os.access(path, os.R_OK)
-            SAVES[style](path, b"save: %d\n" % number + b"# text\n" * 40)
-            writes, kept = _once_written_again(path, number, writes + 20, daemon)
-            if kept != number:
-                lost.append((number, kept))
-        said, _ = daemon.communicate()
-    assert daemon.returncode == 0
-    written, changed = (int(word) for word in said.split())
-    print(f"{style}: {written} writes, {changed - written} begun again, {len(lost)} of {SAVES_A_STYLE} saves lost")
-    assert lost == []
-    assert leftovers(tmp_path) == []
-
-
-def _once_written_again(path: Path, number: int, writes: int, daemon: subprocess.Popen[str]) -> tuple[int, int]:
-    """The daemon's count and the save that it wrote behind: the save looked for, or after so many writes another one.
-
-    For a moment the file may show an older save, while the newer one is displaced; a lost one does not come back.
-    """
-    while daemon.poll() is None:
-        with suppress(FileNotFoundError):
-            found = re.search(rb"\Asave: (-?\d+)\n[^w]*writes: (\d+)\n\Z", path.read_bytes())
-            if found and (int(found[1]) == number or int(found[2]) >= writes):
-                return int(found[2]), int(found[1])
-    pytest.fail("the daemon has ended")
-
-
-def test_a_crash_at_any_step_loses_neither_version(file: Path):
+@pytest.mark.parametrize("swaps", ["exchange", "aside"])
+def test_a_crash_at_any_step_loses_neither_version(file: Path, swaps: str):
     """Killed at each system call in turn while a save comes in between: afterwards the save is there, and whole."""
-    command = [sys.executable, "-c", CRASHES, str(file)]
+    command = [sys.executable, "-c", CRASHES, str(file), swaps]
     done = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     *crashed, finished = [line.split(" ", 1) for line in done.stdout.splitlines()]
-    assert len(crashed) > 20
+    assert len(crashed) > 30
     assert {code for code, _ in crashed} == {"9"}
     assert finished == ["0", repr({"loveless.yml": THEIRS + b"status: 1\n"})]
     kept = (OLD, THEIRS, THEIRS + b"status: 1\n")
@@ -326,10 +320,10 @@ def test_a_crash_at_any_step_loses_neither_version(file: Path):
 CRASHES = """
 import os, sys
 from pathlib import Path
-from reconciler.manifests import exchange
+from reconciler.manifests import exchange, kernel, renaming
 from reconciler.manifests.files import recover_displaced
 
-path, calls, fatal = Path(sys.argv[1]), 0, 0
+path, swaps, calls, fatal = Path(sys.argv[1]), sys.argv[2], 0, 0
 
 def counted(real):
     def call(*arguments, **named):
@@ -345,17 +339,23 @@ def step():
     if calls == fatal:
         os._exit(9)
 
-def save_then_exchange(one, other, swap=exchange.exchange, saves=[b"title: new\\n"]):
-    if saves:
-        other.write_bytes(saves.pop())
+def save_then_rename(source, at, target, to, flags, real=renaming._renameat2, saves=[b"title: new\\n"]):
+    if flags == renaming._RENAME_EXCHANGE:
+        if saves:
+            target.write_bytes(saves.pop())
+        if swaps == "aside":
+            raise renaming.NotSupportedHereError("no such flag")
     step()
-    swap(one, other)
+    real(source, at, target, to, flags)
 
 def run():
-    exchange.exchange = counted(save_then_exchange)
-    for name in ("rename_new", "sync_folder", "set_mtime", "write_like", "read_file"):
+    renaming._renameat2 = counted(save_then_rename)
+    for name in ("rename_new", "sync_folder", "step_mtime", "write_like", "read_file"):
         setattr(exchange, name, counted(getattr(exchange, name)))
-    Path.unlink = counted(Path.unlink)
+    for name in ("unlink", "rename"):
+        setattr(Path, name, counted(getattr(Path, name)))
+    for name in ("pwrite", "fsync", "utime"):
+        setattr(os, name, counted(getattr(os, name)))
     exchange.rewrite(path, lambda data: data.partition(b"status")[0] + b"status: 1\\n")
     os._exit(0)
 

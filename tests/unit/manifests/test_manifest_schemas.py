@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from jsonschema import Draft202012Validator
+from odd_manifests import ALBUM, FILES, ODD, Odd
 
 from reconciler.config import Settings, settings_of
+from reconciler.manifests.document import Document
 from reconciler.manifests.formats import FORMATS
-from reconciler.manifests.model import Constraints, JobType, Status
-from reconciler.manifests.schema import load_schema
+from reconciler.manifests.forms import form_of, load_schema
+from reconciler.manifests.model import Constraints, Directives, JobType, Status
+from reconciler.manifests.read import read_document
+from reconciler.manifests.schema import coerce
 
 NAMES = ("job-manifest", "configuration")
 
@@ -48,12 +53,12 @@ def test_every_block_is_closed_and_every_field_has_a_title(name: str):
     """Unknown fields are mistakes; an editor shows the title of each known one."""
     schema = load_schema(name)
     for pointer, within in schemas_within(schema):
-        if within.get("type") == "object" and "properties" in within:
+        if "object" in within.get("type", ()) and "properties" in within:
             assert within["additionalProperties"] is False, pointer
             for field, below in within["properties"].items():
                 meant = {**schema.get("$defs", {}).get(below.get("$ref", "").removeprefix("#/$defs/"), {}), **below}
                 assert meant.get("title"), f"{pointer}/{field}"
-            assert not set(within.get("x-later", ())) & set(within["properties"]), pointer
+                assert meant.get("description") or name == "configuration", f"{pointer}/{field}"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -66,7 +71,7 @@ def test_every_number_list_and_text_is_bounded(name: str):
             case "array":
                 assert "maxItems" in within, pointer
             case "string":
-                assert "format" in within or "maxLength" in within, pointer
+                assert {"format", "maxLength", "enum"} & set(within), pointer
             case _:
                 pass
 
@@ -106,12 +111,67 @@ def test_the_job_types_and_the_status_are_those_of_the_code():
     assert described == in_code - {"retry_attempts", "retry_next_at"} | {"retry"}
 
 
+def test_every_spec_takes_every_directive_of_the_code():
+    """A directive is in all four specs, and each in the code is in the schema."""
+    named = {field.removesuffix("_s") for field in Directives.__dataclass_fields__}
+    for job_type in JobType:
+        spec = form_of("job-manifest", {"job_type": job_type.value}).schema["properties"]["spec"]
+        assert named <= set(spec["properties"]), job_type
+
+
+READABLE = [odd for odd in ODD if isinstance(read_document(odd.data), Document)]
+
+
+@pytest.mark.parametrize("odd", READABLE, ids=[odd.name for odd in READABLE])
+def test_the_schema_as_a_whole_and_the_form_chosen_from_it_agree(odd: Odd):
+    """An editor asks all alternatives at once, the program one of them; they take and refuse the same."""
+    document = read_document(odd.data)
+    assert isinstance(document, Document)
+    value, problems = coerce(document, "job-manifest")
+    form = form_of("job-manifest", document.tree)
+    whole = Draft202012Validator(load_schema("job-manifest"), format_checker=form.validator.format_checker)
+    assert whole.is_valid(value) == form.validator.is_valid(value)
+    assert form.validator.is_valid(value) or problems
+
+
+class Guessing(yaml.CSafeLoader):
+    """Reads as editors do, which guess the types of scalars; a date is text to them."""
+
+
+Guessing.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if "timestamp" not in tag]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+# An editor takes these for nothing at all, and says so; a person can quote them.
+GUESSED_EMPTY = "a title that YAML takes for nothing"
+ACCEPTED = [odd for odd in ODD if odd.said is None and odd.name != GUESSED_EMPTY]
+
+
+@pytest.mark.parametrize("odd", ACCEPTED, ids=[odd.name for odd in ACCEPTED])
+def test_an_editor_underlines_nothing_that_is_accepted(odd: Odd):
+    """The schema bears with the numbers and truths that editors take titles for."""
+    text = odd.data.decode("utf-8-sig").partition("status:")[0]
+    errors = list(Draft202012Validator(load_schema("job-manifest")).iter_errors(yaml.load(text, Loader=Guessing)))
+    assert errors == []
+
+
+@pytest.mark.parametrize(
+    ("data", "old", "new"),
+    [(ALBUM, b"Loveless", b"[Loveless]"), (ALBUM, b"position: 1,", b"position: one,"), (FILES, b"path:", b"pfad:")],
+)
+def test_an_editor_underlines_what_is_wrong(data: bytes, old: bytes, new: bytes):
+    """The same schema is strict enough to be of use there."""
+    text = data.replace(old, new, 1).decode()
+    assert list(Draft202012Validator(load_schema("job-manifest")).iter_errors(yaml.load(text, Loader=Guessing)))
+
+
 def test_an_installed_package_brings_its_schemas(tmp_path: Path):
     """Without a checkout around it the package reads the copies inside it."""
     source = Path(__file__).parents[3]
     shutil.copytree(source / "reconciler", tmp_path / "reconciler", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(source / "schemas", tmp_path / "reconciler" / "schemas")
-    program = "from reconciler.manifests.schema import load_schema; print(load_schema('configuration')['title'])"
+    program = "from reconciler.manifests.forms import load_schema; print(load_schema('configuration')['title'])"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, env={}, capture_output=True, text=True, timeout=60, check=False
     )

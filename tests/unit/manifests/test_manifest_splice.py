@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reconciler.ids import JobId, TrackPosition
 from reconciler.manifests.block import TEXT_CHARS_MAX
 from reconciler.manifests.document import Document
-from reconciler.manifests.model import Condition, JobState, Status
+from reconciler.manifests.model import Children, Condition, JobState, Status
 from reconciler.manifests.read import MANIFEST_BYTES_MAX, read_document
 from reconciler.manifests.splice import SpliceRefusedError, insert_identity, splice_status, without_status
 
@@ -230,8 +230,8 @@ def test_an_identity_without_an_exact_place_is_refused(text: str):
     assert refusal.value.reason
 
 
-# More documents by RECONCILER_TEST_SPLICES=20000; these take about 4 s.
-DOCUMENTS = int(os.environ.get("RECONCILER_TEST_SPLICES", "3000"))
+# About 15 s; more by RECONCILER_TEST_SPLICES=100000.
+DOCUMENTS = int(os.environ.get("RECONCILER_TEST_SPLICES", "20000"))
 
 HEADS = ["", "# c\n", "\ufeff# c\n", "\ufeff", "---\n", "%YAML 1.1\n---\n", "\n\n", "--- # c\n"]
 BLOCKS = [
@@ -291,6 +291,9 @@ def _random_status(dice: random.Random) -> Status:
         pending_tracks=tuple(TrackPosition(n) for n in range(dice.randint(0, 4))),
         error_message=dice.choice(["", "a: b", "#", "'", '"', "\r\n", "é", "x" * 600]),
         conditions=dice.choice([(), FAILED.conditions]),
+        node=dice.choice(["", "nas", "yes", "1e3", "my: node"]),
+        last_handled_reconcile_at=dice.choice(["", "2025-12-10T15:30:00Z", "now please # really"]),
+        children=dice.choice([None, Children(total=12, completed=3, failed=0)]),
     )
 
 

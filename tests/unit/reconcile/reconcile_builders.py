@@ -17,6 +17,7 @@ from reconciler.manifests.model import (
 from reconciler.reconcile.decide import Moment
 from reconciler.reconcile.observed import Observed, Policy, Valid
 from reconciler.reconcile.orders import Places
+from reconciler.reconcile.ownership import Node
 from reconciler.state.records import Artifact, JobRecord
 
 JOB = JobId("01HRQ4GSX9K47J7M5FK7VW8B12")
@@ -26,8 +27,17 @@ NOW = 1_000_000.0
 TRACKS = 3
 
 PLACES = Places(root=PurePosixPath("/srv"), library_roots=(PurePosixPath("/srv/library"),), naming=DEFAULT_TEMPLATE)
+NODE = Node(name="attic", labels={"disk": "large"})
 POLICY = Policy(
-    places=PLACES, retry_interval_s=30.0, retry_interval_s_max=3600.0, retry_limit=3, status_interval_s=15.0
+    places=PLACES,
+    node=NODE,
+    retry_interval_s=30.0,
+    retry_interval_s_max=3600.0,
+    retry_limit=3,
+    status_mode="in_file",
+    status_interval_s=15.0,
+    rescan_s=30.0,
+    poll_s=5.0,
 )
 MOMENT = Moment(now_unix_s=NOW, chance=0.0, policy=POLICY)
 

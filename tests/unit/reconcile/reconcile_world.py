@@ -18,8 +18,10 @@ from reconciler.reconcile.loop import Reconciler, Surroundings
 from reconciler.reconcile.observe import Folders
 from reconciler.reconcile.observed import Policy
 from reconciler.reconcile.orders import Places
+from reconciler.reconcile.ownership import Node
 from reconciler.state.database import Database
 from reconciler.state.jobs import JobStore
+from reconciler.state.sightings import SightingStore
 from reconciler.traces.model import EventType, SwarmEvent
 from reconciler.traces.rows import row_of
 from reconciler.traces.store import TraceStore
@@ -66,13 +68,12 @@ class VirtualTime:
 
 
 class NoWatch:
-    """A watch that hears nothing: what changes is seen by the rescan."""
+    """A watch that hears nothing: what changes is seen by the rescan, which comes as if it did."""
 
-    def __init__(self, folder, on_name):
+    hears = True
+
+    def __init__(self, root, folders, heard):
         pass
-
-    def start(self):
-        """Nothing to start."""
 
     def rearm(self):
         """Nothing to see to."""
@@ -100,6 +101,8 @@ class ScriptedEngine:
         self.orders = []
         self.scripts = []
         self.on_change = lambda job_id: None
+        self.on_start = lambda order: None
+        self.on_stop = lambda job_id: None
         self.running_most = 0
         self.dead = False
         self._jobs = {}
@@ -109,6 +112,7 @@ class ScriptedEngine:
         known = self._jobs.get(order.job_id)
         assert known is None or known.outcome is not None, "a job is started that runs"
         self.orders.append(order)
+        self.on_start(order)
         script = self.scripts.pop(0) if self.scripts else Script()
         tracks = tuple(
             TrackProgress(position=track.want.position, title=track.title, phase="searching", bytes_total=1000)
@@ -135,6 +139,7 @@ class ScriptedEngine:
 
     async def stop(self, job_id):
         """End a job that runs."""
+        self.on_stop(job_id)
         job = self._jobs.get(job_id)
         if job is not None and job.outcome is None:
             self._jobs[job_id] = replace(job, outcome="stopped")
@@ -148,6 +153,11 @@ class ScriptedEngine:
         """Drop a job that has ended."""
         job = self._jobs.pop(job_id, None)
         assert job is None or job.outcome is not None, "a job is forgotten that runs"
+
+    def advance(self, job_id, *, bytes_done):
+        """Have the first track of a job so far; nobody is told."""
+        job = self._jobs[job_id]
+        self._jobs[job_id] = replace(job, tracks=(replace(job.tracks[0], bytes_done=bytes_done), *job.tracks[1:]))
 
     @property
     def fetched(self):
@@ -211,8 +221,12 @@ class World:
             ),
             retry_interval_s=30.0,
             retry_interval_s_max=3600.0,
+            node=Node(name="attic", labels={"disk": "large"}),
             retry_limit=3,
+            status_mode="in_file",
             status_interval_s=15.0,
+            rescan_s=30.0,
+            poll_s=5.0,
         )
         self.open()
 
@@ -220,12 +234,14 @@ class World:
         """Start over as a new process does: only the disk remembers."""
         self.database = Database.open(self.folders.root / "state" / "reconciler.db")
         self.store = JobStore(self.database)
+        self.sightings = SightingStore(self.database)
         self.traces = TraceStore(self.database, self.folders.root / "logs")
         self.engine = ScriptedEngine(self.time, self.store)
         self._ids = 0
         surroundings = Surroundings(
             folders=self.folders,
             store=self.store,
+            sightings=self.sightings,
             engine=self.engine,
             traces=self.traces,
             clock=clock or self.time,
@@ -253,7 +269,8 @@ class World:
         return asyncio.run(self.reconciler.run(once=True))
 
     def run_for(self, seconds):
-        """Run as a daemon for so long."""
+        """Run as a daemon for so long; again, to go on where it was."""
+        self.reconciler._stopping = False
         self.time.plan(self.time.now + seconds, self.reconciler.request_stop)
         return asyncio.run(self.reconciler.run(once=False))
 

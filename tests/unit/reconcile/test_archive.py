@@ -57,15 +57,38 @@ def test_an_edit_saved_between_look_and_move_is_brought_back(folders, monkeypatc
     move = module.move_into
     saves = [release(JOB, tracks=5)]
 
-    def save_and_move(path, folder):
-        if saves:
-            path.write_text(saves.pop())
-        return move(path, folder)
+    def save_and_move(path, folder, **named):
+        path.write_text(saves.pop())
+        return move(path, folder, **named)
 
     monkeypatch.setattr(module, "move_into", save_and_move)
     assert archive(active / "a.yml", completed, job_id=JOB, spec_digest=digest_of(release(JOB))) is None
     assert (active / "a.yml").read_text() == release(JOB, tracks=5)
     assert list(completed.iterdir()) == []
+
+
+def test_a_manifest_in_both_folders_ends_in_one(folders):
+    """As a crash leaves it that came between a copy and the removal, or Syncthing: the finished one wins."""
+    active, completed = folders
+    (completed / "a.yml").write_text(release(JOB) + "status:\n  state: completed\n")
+    (active / "a.yml").write_text(release(JOB) + "status:\n  state: running\n")
+    wanted = {"job_id": JOB, "spec_digest": digest_of(release(JOB))}
+    assert archive(active / "a.yml", completed, **wanted) == completed / "a.yml"
+    assert list(active.iterdir()) == []
+    assert "state: completed" in (completed / "a.yml").read_text()
+    assert [path.name for path in completed.iterdir()] == ["a.yml"]
+
+
+def test_a_link_is_archived_as_a_link(folders, tmp_path):
+    """What it leads to stays where it is."""
+    active, completed = folders
+    (tmp_path / "store.yml").write_text(release(JOB))
+    (active / "a.yml").symlink_to("../store.yml")
+    wanted = {"job_id": JOB, "spec_digest": digest_of(release(JOB))}
+    moved = archive(active / "a.yml", completed, **wanted)
+    assert moved == completed / "a.yml"
+    assert (moved.is_symlink(), moved.resolve()) == (True, tmp_path / "store.yml")
+    assert archive(active / "a.yml", completed, **wanted) == moved
 
 
 def test_the_file_of_another_job_is_not_taken_for_this_one(folders):

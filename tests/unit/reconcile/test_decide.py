@@ -80,7 +80,7 @@ def test_a_link_without_id_is_left_alone():
 def test_a_new_spec_is_recorded_before_anything_is_done():
     """The generation is durable before the engine hears of it."""
     decision = judge(record=None)
-    seen = RecordSpec(job_id=JOB, job_type=JobType.MB_RELEASE, spec_digest="sha256:one")
+    seen = RecordSpec(job_id=JOB, job_type=JobType.MB_RELEASE, spec_digest="sha256:one", document=b"")
     assert decision == Decision(actions=(seen,), outcome=Again(after_s=0.0))
 
 
@@ -120,7 +120,7 @@ def test_a_job_waits_in_line_while_the_engine_is_full():
     """Pending, and not stalled: it comes by itself."""
     decision = judge(slot_free=False)
     assert decision.actions == ()
-    assert decision.outcome == AwaitSlot(rank=("", JOB))
+    assert decision.outcome == AwaitSlot(rank=(0, "", JOB))
     assert decision.status.state is JobState.PENDING
     assert reason(decision) == Reason.WAITING_FOR_SLOT
 

@@ -1,6 +1,8 @@
 """The loop over real files and a real database, with an engine that follows a script and time that is told."""
 
 import asyncio
+import re
+from dataclasses import replace
 
 import pytest
 from reconcile_builders import JOB, OTHER_JOB
@@ -94,7 +96,7 @@ def test_an_edit_while_it_runs_restarts_with_what_is_missing(world):
     world.write("a.yml", release(JOB, tracks=2))
     world.engine.scripts = [Script(), Script()]
     world.at(1.2, lambda: world.write("a.yml", release(JOB, tracks=3)))
-    world.at(1.3, lambda: world.reconciler._on_name("a.yml"))
+    world.at(1.3, lambda: world.reconciler.on_path("jobs/active/a.yml"))
     world.run_for(20)
     assert world.engine.fetched == [[1, 2], [2, 3]]
     assert [order.generation for order in world.engine.orders] == [1, 2]
@@ -191,7 +193,7 @@ def test_nothing_is_stopped_while_the_folder_is_away(world):
     world.write("a.yml", release(JOB))
     away = world.folders.root / "away"
     world.at(5, lambda: world.folders.active.rename(away))
-    world.at(6, lambda: world.reconciler._on_name("a.yml"))
+    world.at(6, lambda: world.reconciler.on_path("jobs/active/a.yml"))
     world.at(290, lambda: away.rename(world.folders.active))
     world.run_for(600)
     assert world.engine.progress(JOB).outcome is None
@@ -280,17 +282,58 @@ def test_what_is_no_manifest_is_told_and_left_alone(world, log_lines, data):
 
 
 def test_a_link_is_read_and_not_written(world):
-    """A hard link is run, without status in it; a symbolic link is not followed."""
+    """A hard or a symbolic link is run and moved as a link; its status lies beside, the file itself is left alone."""
+    ids = {"hard": JOB, "soft": OTHER_JOB}
+    outside = {kind: world.folders.root / f"outside-{kind}.yml" for kind in ids}
+    for kind, file in outside.items():
+        file.write_text(release(ids[kind]))
+    (world.folders.active / "hard.yml").hardlink_to(outside["hard"])
+    (world.folders.active / "soft.yml").symlink_to("../../outside-soft.yml")
+    result = world.once()
+    assert result.exit_code is ExitCode.OK
+    assert world.completed() == ["hard.yml", "soft.yml"]
+    assert (world.folders.completed / "soft.yml").is_symlink()
+    assert (world.folders.completed / "soft.yml").resolve() == outside["soft"]
+    for kind, job_id in ids.items():
+        assert outside[kind].read_text() == release(job_id)
+        (sidecar,) = world.folders.status.glob(f"{job_id}.*.yml")
+        assert "state: completed" in sidecar.read_text()
+
+
+def test_progress_is_written_beside_while_a_job_runs(world):
+    """Every ten seconds, though the job comes to nothing new; the manifest is left alone but for its identity."""
+    world.close()
+    world.policy = replace(world.policy, status_mode="sidecar")
+    world.open()
+    world.engine.scripts.append(Script(hangs=True))
+    path = world.write("a.yml", release(JOB))
+    seen = []
+    for at_s in range(5, 50, 10):
+
+        def look(at_s=at_s):
+            world.engine.advance(JOB, bytes_done=at_s)
+            (sidecar,) = world.folders.status.iterdir()
+            seen.append(re.findall(r"^    bytes_done: (\d+)", sidecar.read_text(), re.MULTILINE)[:1])
+
+        world.at(at_s, look)
+    world.run_for(60)
+    # The first was written when the engine had just been asked.
+    assert seen == [[], ["5"], ["15"], ["25"], ["35"]]
+    assert path.read_text() == release(JOB)
+
+
+def test_a_link_to_nothing_is_no_missing_manifest(world):
+    """The disk that it leads to may not be mounted: the job keeps what it was last told."""
     outside = world.folders.root / "outside.yml"
     outside.write_text(release(JOB))
-    (world.folders.active / "hard.yml").hardlink_to(outside)
+    world.engine.scripts.append(Script(hangs=True))
     (world.folders.active / "soft.yml").symlink_to(outside)
-    result = world.once()
-    assert {job.path: job.is_good for job in result.jobs} == {
-        "jobs/active/hard.yml": True,
-        "jobs/active/soft.yml": False,
-    }
-    assert outside.read_text() == release(JOB)
+    world.at(10, outside.unlink)
+    seen = []
+    world.at(190, lambda: seen.append((world.engine.progress(JOB).outcome, reasons(world))))
+    world.run_for(200)
+    assert seen == [(None, {"Unreadable", "Fetching"})]
+    assert [order.job_id for order in world.engine.orders] == [JOB]
 
 
 # ---- how often, and how many -----------------------------------------------------------------------------------------

@@ -5,8 +5,17 @@ from pathlib import PurePosixPath
 import pytest
 from reconcile_builders import JOB, PLACES, artifact, files_spec, manifest, mbid, release_spec, root, track
 
-from reconciler.manifests.model import MultiSourceSpec, OverlayPeerSource, Problem, UrlSource, WantedFile
-from reconciler.reconcile.orders import Places, order_of, plan_of, still_wanted
+from reconciler.manifests.model import (
+    DiscographySpec,
+    LabelCrateSpec,
+    MultiSourceSpec,
+    OverlayPeerSource,
+    Problem,
+    SoulseekSource,
+    UrlSource,
+    WantedFile,
+)
+from reconciler.reconcile.orders import Held, Places, Plan, order_of, plan_of, still_wanted
 
 
 def stems(spec, places=PLACES):
@@ -130,3 +139,47 @@ def test_an_edit_keeps_the_files_with_the_same_bytes_in_the_same_place():
         artifact(3, path="/srv/library/old c"),
     ]
     assert still_wanted(plan, artifacts) == {1}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        DiscographySpec(artist_id=mbid(1), profile="core", target_dir="library"),
+        LabelCrateSpec(label_id=mbid(1), limit=3, order="newest", target_dir="library"),
+        release_spec(None),
+    ],
+)
+def test_what_only_musicbrainz_knows_is_held(spec):
+    """Nobody has to edit the manifest, and nothing can be ordered yet."""
+    held = plan_of(spec, PLACES)
+    assert isinstance(held, Held)
+    assert held.reason == "NeedsMusicBrainz"
+    assert "does not ask MusicBrainz" in held.message
+
+
+SOULSEEK = SoulseekSource(username="a", filename="b.flac")
+URL = UrlSource(url="https://example.org/b.flac")
+
+
+@pytest.mark.parametrize(
+    ("sources", "held"), [((SOULSEEK,), True), ((SOULSEEK, SOULSEEK), True), ((SOULSEEK, URL), False), ((), False)]
+)
+def test_a_file_that_only_soulseek_users_have_is_held(sources, held):
+    """With another source beside them, that one is asked."""
+    files = (
+        WantedFile(path="a.flac", size=1, root=root(1)),
+        WantedFile(path="b", size=1, root=root(2), sources=sources),
+    )
+    plan = plan_of(MultiSourceSpec(target_dir="library", files=files), PLACES)
+    assert isinstance(plan, Held if held else Plan)
+    if isinstance(plan, Held):
+        assert plan.reason == "NeedsSoulseek"
+        assert plan.message.startswith("b has Soulseek sources only")
+
+
+def test_where_a_held_job_would_go_is_checked_at_once():
+    """A target outside the library is a mistake now, not only when the rest can be looked up."""
+    spec = DiscographySpec(artist_id=mbid(1), profile="core", target_dir="/elsewhere")
+    problem = plan_of(spec, PLACES)
+    assert isinstance(problem, Problem)
+    assert problem.pointer == "spec.target_dir"

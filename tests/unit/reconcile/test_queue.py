@@ -35,6 +35,19 @@ def test_keys_of_one_priority_come_in_the_order_of_arrival():
     assert [queue.take(1.0) for _ in range(3)] == ["c", "a", "b"]
 
 
+def test_a_weight_counts_among_equals_and_lifts_nobody_into_another_class():
+    """The greater goes first; the least of the more urgent class goes before the greatest of the next."""
+    queue = WorkQueue()
+    for key, priority, weight in (
+        ("late", Priority.TIMER, 100),
+        ("low", Priority.EDIT, -100),
+        ("usual", Priority.EDIT, 0),
+        ("high", Priority.EDIT, 100),
+    ):
+        queue.add(key, priority=priority, not_before=0.0, weight=weight)
+    assert [queue.take(0.0) for _ in range(4)] == ["high", "usual", "low", "late"]
+
+
 def test_a_key_is_not_taken_before_its_time():
     """A timer that is not due yet yields to everything that is."""
     queue = WorkQueue()

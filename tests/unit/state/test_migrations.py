@@ -31,7 +31,19 @@ def tables(connection):
 def test_a_new_file_gets_every_table(connection):
     """And the version that says so."""
     migrate(connection)
-    assert tables(connection) == {"jobs", "artifacts", "finishes", "SwarmEvents", "session_log", "holdings"}
+    assert tables(connection) == {
+        "acted_on",
+        "artifacts",
+        "completed_manifests",
+        "finishes",
+        "holdings",
+        "holds",
+        "jobs",
+        "session_log",
+        "sighting_rules",
+        "sightings",
+        "SwarmEvents",
+    }
     assert version_of(connection) == len(migrations.MIGRATIONS)
 
 

@@ -1,0 +1,45 @@
+"""What holds everything back, said where people look.
+
+Owns: saying a hold once in the log, and keeping it in the database while it lasts. Never: decides that there is one.
+"""
+
+import asyncio
+
+from loguru import logger
+
+from reconciler.clock import Clock
+from reconciler.reconcile.conditions import Reason
+from reconciler.state.sightings import Hold, SightingStore
+
+
+class Holds:
+    """The holds of one folder."""
+
+    def __init__(self, store: SightingStore, *, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._said: dict[Reason, str] = {}
+
+    async def begin(self) -> None:
+        """Take over what an earlier process left: it is over unless it is said again."""
+        for hold in await asyncio.to_thread(self._store.holds):
+            self._said[Reason(hold.reason)] = hold.message
+
+    def lasts(self, reason: Reason) -> bool:
+        """Tell whether it was said and is not over."""
+        return reason in self._said
+
+    async def say(self, reason: Reason, message: str) -> None:
+        """Everything is held back for this reason."""
+        if self._said.get(reason) == message:
+            return
+        self._said[reason] = message
+        logger.bind(reason=reason.value, why=message).warning("nothing is done for now")
+        hold = Hold(reason=reason.value, since=self._clock.wall(), message=message)
+        await asyncio.to_thread(self._store.hold, hold)
+
+    async def over(self, reason: Reason) -> None:
+        """It is over; nothing where it was not said."""
+        if self._said.pop(reason, None) is not None:
+            logger.bind(reason=reason.value).info("goes on")
+            await asyncio.to_thread(self._store.release, reason.value)
