@@ -169,7 +169,7 @@ class Reconciler:
         try:
             while not self._stopping:
                 now = self._clock.monotonic()
-                if now >= self._rescan.at or absent.wants_listing:
+                if self._git_since is None and (now >= self._rescan.at or absent.wants_listing):
                     absent.wants_listing = False
                     await self._look(watch)
                 await self._settling.settle(now)
@@ -183,7 +183,7 @@ class Reconciler:
         finally:
             await asyncio.to_thread(watch.stop)
             await asyncio.to_thread(self._sights.take_unsaved())
-        await self._finaliser.flush()
+        await self._flush()
         return self._finaliser.result(listed=self._listed and self._git_since is None)
 
     async def part(self) -> None:
@@ -201,7 +201,12 @@ class Reconciler:
                 await self._passes.part(path)
             except (ReconcilerError, OSError) as error:
                 logger.bind(path=path, why=printable(str(error))).warning("status not written before the end")
-        await self._finaliser.flush()
+        await self._flush()
+
+    async def _flush(self) -> None:
+        """Write what waits for its time, unless git is at work: then the next start writes it."""
+        if not await asyncio.to_thread(self._folders.git_work, self._clock.wall()):
+            await self._finaliser.flush()
 
     def _means(self) -> Means:
         surroundings = self._surroundings
@@ -264,6 +269,7 @@ class Reconciler:
             self._git_since = None
             await self._holds.over(Reason.MERGE_IN_PROGRESS)
             # What was missed while git had it away was not missing.
+            self._ledger.missing.restart(now)
             self._rescan.soon()
             return False
         if now >= self._git_since + _GIT_PATIENCE_S:
@@ -271,12 +277,12 @@ class Reconciler:
         return False
 
     def _next_time(self) -> float:
+        if self._git_since is not None:
+            return self._clock.monotonic() + _GIT_LOOK_S
         times = [self._rescan.at]
         if (settled := self._settling.next_time()) is not None:
             times.append(settled)
-        if self._git_since is not None:
-            times.append(self._clock.monotonic() + _GIT_LOOK_S)
-        elif (queued := self._ledger.queue.next_time()) is not None:
+        if (queued := self._ledger.queue.next_time()) is not None:
             times.append(queued)
         return min(times)
 

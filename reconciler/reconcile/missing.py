@@ -49,6 +49,11 @@ class Missing:
         self._since.pop(job_id, None)
         self._given_up.discard(job_id)
 
+    def restart(self, now: float) -> None:
+        """Count the absence of each from now on: until now nobody could have been there."""
+        for job_id in self._since:
+            self._since[job_id] = now
+
     def confirm(self) -> None:
         """A person says that those which are missing now are meant to be gone."""
         self._given_up.update(self._since)

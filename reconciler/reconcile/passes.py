@@ -85,6 +85,10 @@ class Passes:
         if record is not None and record.path == path:
             means.ledger.registry.place(record.job_id, path)
             means.ledger.missing.found(record.job_id)
+        if means.sights.mark_of(path) != observed.mark:
+            # Perhaps somebody took what is right out of them.
+            for copy in means.ledger.copies_of(path):
+                means.ledger.add(copy, Priority.SCAN)
         means.echoes.judging(path, observed.document)
         observed = self._with_neighbours(observed)
         await self._carry_out(observed, decide(observed, self._means.moment()))

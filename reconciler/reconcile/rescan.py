@@ -31,6 +31,9 @@ from reconciler.state.sightings import Sighting
 # percent.
 _REST_PER_COST = 200.0
 
+# While events are lost all the time, the folder is not looked through all the time: a fifth of a core is enough.
+_PAUSE_PER_COST = 4.0
+
 
 class Rescan:
     """Finds what no event told of."""
@@ -45,6 +48,7 @@ class Rescan:
         self._clock = clock
         self._policy = policy
         self._at = float("-inf")
+        self._not_before = float("-inf")
         self.listed_at = float("-inf")
         """When `jobs/active` was last listed, on the monotonic clock; minus infinity = it could not be yet."""
 
@@ -54,8 +58,8 @@ class Rescan:
         return self._at
 
     def soon(self) -> None:
-        """Look through the folders now: something happened that has no name."""
-        self._at = float("-inf")
+        """Look through the folders as soon as may be: something happened that has no name."""
+        self._at = min(self._at, self._not_before)
 
     # ---- the beginning -----------------------------------------------------------------------------------------------
 
@@ -186,7 +190,9 @@ class Rescan:
     def _rest(self, began: float, watch: Watch) -> None:
         now = self._clock.monotonic()
         usual_s = self._policy.rescan_s if watch.hears else self._policy.poll_s
-        self._at = now + max(usual_s, (now - began) * _REST_PER_COST)
+        cost_s = now - began
+        self._at = now + max(usual_s, cost_s * _REST_PER_COST)
+        self._not_before = now + cost_s * _PAUSE_PER_COST
 
 
 def _recover(folders: Folders) -> None:

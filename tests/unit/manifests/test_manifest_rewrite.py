@@ -13,7 +13,7 @@ import pytest
 from ways_of_saving import WAYS
 
 from reconciler.errors import DiskError, FileBusyError, InvalidInputError
-from reconciler.manifests import kernel, renaming
+from reconciler.manifests import exchange, kernel, renaming
 from reconciler.manifests.files import (
     FallBack,
     NotSupportedHereError,
@@ -160,6 +160,24 @@ class TestRewriting:
         with writers[0] as writer:
             writer.write(b"title: new\n")
         assert file.read_bytes() == b"title: new\n"
+        assert leftovers(file.parent) == []
+
+    def test_a_writer_who_was_held_up_while_opening_is_seen_at_the_second_look(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        """It had found the file before the exchange, and writes after the first look at what was displaced."""
+        real = exchange.sync_folder
+        saves = [b"title: new\n"]
+
+        def write_then_sync(folder: Path) -> None:
+            if saves:
+                (displaced,) = folder.glob(".syncthing.*")
+                displaced.write_bytes(saves.pop())
+            real(folder)
+
+        monkeypatch.setattr(exchange, "sync_folder", write_then_sync)
+        assert rewrite(file, lambda data: data + b"x: 1\n", pause=no_pause).data == b"title: new\nx: 1\n"
+        assert file.read_bytes() == b"title: new\nx: 1\n"
         assert leftovers(file.parent) == []
 
     def test_without_leases_a_displaced_file_is_watched_for_a_while(self, file: Path, monkeypatch: pytest.MonkeyPatch):

@@ -234,13 +234,16 @@ def test_files_that_git_takes_away_and_brings_back_were_never_gone(world, git):
     world.engine.scripts = [Script(hangs=True)]
     path = world.write("a.yml", release(JOB))
     world.run_for(10)
-    (git / "rebase-merge").mkdir()
     text = path.read_text()
-    path.unlink()
-    world.run_for(300)
-    world.write("a.yml", text)
-    (git / "rebase-merge").rmdir()
-    world.run_for(300)
+
+    def take():
+        (git / "rebase-merge").mkdir()
+        path.unlink()
+
+    world.at(5, take)
+    world.at(305, (git / "rebase-merge").rmdir)
+    world.at(350, lambda: world.write("a.yml", text))
+    world.run_for(600)
     assert world.engine.progress(JOB).outcome is None
     assert len(world.engine.orders) == 1
     assert gone(world) == set()

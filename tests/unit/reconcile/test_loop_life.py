@@ -260,6 +260,18 @@ def test_edits_that_contradict_each_other_are_shown_until_somebody_chooses(world
     assert "Conflicted" not in world.status("a.yml")
 
 
+def test_a_person_who_takes_the_other_value_need_not_remove_the_copy(world):
+    """Then both say the same, and the copy goes by itself."""
+    world.engine.scripts = [Script(hangs=True)] * 3
+    world.write("a.yml", release(JOB))
+    world.at(10, lambda: world.write("a.yml", release(JOB, title="Tremolo")))
+    world.at(60, lambda: world.write(COPY, release(JOB, title="Glider")))
+    world.at(120, lambda: world.write("a.yml", release(JOB, title="Glider")))
+    world.run_for(200)
+    assert world.active() == ["a.yml"]
+    assert "Conflicted" not in world.status("a.yml")
+
+
 def test_a_copy_that_differs_in_its_status_is_removed_unread(world):
     """Two daemons wrote; nobody has to look."""
     world.engine.scripts = [Script(hangs=True)]

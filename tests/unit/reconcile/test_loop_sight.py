@@ -9,7 +9,8 @@ from reconcile_world import START, Script, release
 
 from reconciler.clock import SystemClock, rfc3339
 from reconciler.manifests.model import JobState
-from reconciler.reconcile.listing import mark_at
+from reconciler.reconcile import rescan
+from reconciler.reconcile.listing import differences, mark_at
 from reconciler.reconcile.passes import Passes
 from reconciler.reconcile.wakeup import EventWakeup
 from reconciler.reconcile.watch import FolderWatch
@@ -279,3 +280,19 @@ def test_a_job_that_does_not_let_go_does_not_hold_up_the_end(world, log_lines):
     asyncio.run(world.reconciler.part())
     assert any("do not let go" in message for message, _ in log_lines)
     assert "state: running" in world.status("a.yml")
+
+
+def test_a_storm_of_losses_does_not_make_it_look_all_the_time(world, monkeypatch):
+    """Each look takes a second here, and somebody says every tenth of one that events were lost."""
+    looks = []
+
+    def slow(*arguments, **named):
+        looks.append(world.time.now)
+        world.time.now += 1.0
+        return differences(*arguments, **named)
+
+    monkeypatch.setattr(rescan, "differences", slow)
+    for tenth in range(600):
+        world.at(tenth / 10, world.reconciler.on_loss)
+    world.run_for(60)
+    assert 2 * 5 <= len(looks) <= 2 * 13

@@ -41,6 +41,13 @@ def test_since_when_a_job_is_missed_does_not_move():
     assert made.lost("a", 20.0) == 20.0
 
 
+def test_an_absence_may_begin_anew():
+    """While git had the folder, nothing in it was missing."""
+    made = missing_of(5, "ab")
+    made.restart(100.0)
+    assert made.lost("a", 110.0) == 100.0
+
+
 def test_what_comes_back_ends_the_hold():
     """It is judged by what is, not by what was."""
     made = missing_of(3, "abc")
