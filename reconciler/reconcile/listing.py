@@ -37,8 +37,6 @@ class Differences:
     """Known paths, manifests and copies, that are not there."""
     copies: tuple[str, ...]
     """Paths under which Syncthing keeps versions that lost, and whose mark is another."""
-    count: int
-    """Manifests that are there."""
     removal_confirmed: bool
     """Whether a person has left the word that what is gone is meant to be."""
 
@@ -52,7 +50,6 @@ def differences(folder: Path, prefix: str, marks: Mapping[str, FileMark], known:
     seen: set[str] = set()
     changed: list[str] = []
     copies: list[str] = []
-    count = 0
     confirmed = False
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -66,7 +63,6 @@ def differences(folder: Path, prefix: str, marks: Mapping[str, FileMark], known:
             # A file may go between the listing and the look at it; then it is not there.
             if mark is not None:
                 seen.add(path)
-                count += not is_copy
                 if marks.get(path) != mark:
                     (copies if is_copy else changed).append(path)
     # The marks are another thread's, which may add to them this moment; a list of them is taken in one step.
@@ -75,7 +71,6 @@ def differences(folder: Path, prefix: str, marks: Mapping[str, FileMark], known:
         changed=tuple(sorted(changed)),
         vanished=tuple(sorted(vanished)),
         copies=tuple(sorted(copies)),
-        count=count,
         removal_confirmed=confirmed,
     )
 

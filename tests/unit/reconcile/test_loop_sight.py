@@ -7,13 +7,10 @@ import pytest
 from reconcile_builders import JOB, OTHER_JOB
 from reconcile_world import START, Script, release
 
-from reconciler.clock import SystemClock, rfc3339
-from reconciler.manifests.model import JobState
+from reconciler.clock import rfc3339
 from reconciler.reconcile import rescan
 from reconciler.reconcile.listing import differences, mark_at
 from reconciler.reconcile.passes import Passes
-from reconciler.reconcile.wakeup import EventWakeup
-from reconciler.reconcile.watch import FolderWatch
 
 THIRD_JOB = "01HRQ4GSX9K47J7M5FK7VW8B14"
 
@@ -193,39 +190,15 @@ def test_files_made_while_the_daemon_was_stopped_are_all_found_in_one_look(world
     assert waiting == [1000]
 
 
-def test_the_kernel_overflowing_costs_nothing(world):
-    """With the real watch: more files than its queue holds, and then one that nobody told of is acted on at once."""
-    world.close()
-
-    async def play():
-        loop, begun, ready = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
-
-        class LosingWatch(FolderWatch):
-            def rearm(self):
-                super().rearm()
-                loop.call_soon_threadsafe(ready.set)
-
-        world.open(make_watch=LosingWatch, wakeup=EventWakeup(), clock=SystemClock())
-        start = world.engine.start
-
-        async def start_and_say(order):
-            await start(order)
-            begun.set()
-
-        world.engine.start = start_and_say
-        world.engine.scripts = [Script(hangs=True)]
-        run = asyncio.create_task(world.reconciler.run(once=False))
-        await ready.wait()
-        for number in range(9000):
-            (world.folders.active / f"{number}.txt").touch()
-        world.write("a.yml", release(JOB))
-        world.reconciler.on_loss()
-        await asyncio.wait_for(begun.wait(), timeout=20)
-        world.reconciler.request_stop()
-        await run
-
-    asyncio.run(play())
-    assert world.store.get(JOB).state is JobState.RUNNING
+def test_after_a_loss_the_folder_is_looked_through_at_once(world):
+    """The kernel's queue overflowed: what it did not name is found long before the next usual look."""
+    world.engine.scripts = [Script(hangs=True)]
+    begun = []
+    world.engine.on_start = lambda order: begun.append(world.time.now)
+    world.at(5, lambda: world.write("a.yml", release(JOB)))
+    world.at(5, world.reconciler.on_loss)
+    world.run_for(20)
+    assert begun == [5.0]
 
 
 def test_a_folder_on_a_network_is_polled(world):
