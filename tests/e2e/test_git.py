@@ -215,6 +215,12 @@ def during(work, look):
 def moment(repository):
     """Manifests a and b as they are, then what was acted on before that could be known."""
     acted = repository.acted_on()
-    paths = (repository.path("a"), repository.path("b"))
-    a, b = (path.read_text() if path.exists() else "" for path in paths)
-    return a, b, acted
+    return _text(repository.path("a")), _text(repository.path("b")), acted
+
+
+def _text(path):
+    """What a manifest says; nothing while git has taken it away."""
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
