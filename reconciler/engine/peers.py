@@ -40,7 +40,6 @@ class Peer:
     bytes_accepted: int = 0
     chunks_accepted: int = 0
     chunks_refused: int = 0
-    requests_made: int = 0
     failures_in_a_row: int = 0
     not_before_s: float = 0.0
     """Monotonic; no request before this moment."""

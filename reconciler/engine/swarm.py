@@ -110,7 +110,6 @@ class Swarm:
         self.transfers[transfer.id] = transfer
         peer.moved_s = peer.moved_s if peer.transfers else now
         peer.transfers.add(transfer.id)
-        peer.requests_made += 1
         plan.request(transfer.id, lease.first, lease.last)
         self._out.append(request_note(peer, transfer))
         return transfer

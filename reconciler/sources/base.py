@@ -12,7 +12,7 @@ cannot be
    reached is a `PeerTrouble`, not an exception: one dead peer never ends a search.
 2. Text in an offer comes from strangers. It is bounded by the source and never becomes a path.
 3. `chunk_hashes` and `request` concern one offer and may raise PeerError; the engine then looks at the next.
-4. Its etiquette is data: how many requests one peer may be sent at once, and whether ranges may be asked out of order.
+4. Its etiquette is data: how many requests one peer may be sent at once. Ranges are asked in any order.
 """
 
 from collections.abc import AsyncIterator
@@ -34,8 +34,6 @@ class Etiquette:
 
     requests_in_flight_max: int
     """Requests that one peer may have open at once."""
-    any_order: bool
-    """Whether ranges may be asked in any order; False = one stream from the current offset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

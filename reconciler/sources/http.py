@@ -37,7 +37,7 @@ class HttpSource:
     @property
     def etiquette(self) -> Etiquette:
         """Somebody else's server: two at once, as a browser would, in any order."""
-        return Etiquette(requests_in_flight_max=2, any_order=True)
+        return Etiquette(requests_in_flight_max=2)
 
     async def search(self, wants: tuple[Want, ...]) -> AsyncIterator[Found]:
         """Make an offer of each URL of each want; see sources.base.Source."""

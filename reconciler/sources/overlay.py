@@ -60,7 +60,7 @@ class OverlaySource:
     @property
     def etiquette(self) -> Etiquette:
         """Overlay servers are made for ranges in any order; four in flight hide the round trips."""
-        return Etiquette(requests_in_flight_max=4, any_order=True)
+        return Etiquette(requests_in_flight_max=4)
 
     async def search(self, wants: tuple[Want, ...]) -> AsyncIterator[Found]:
         """Ask every peer about every want that concerns it; see sources.base.Source."""

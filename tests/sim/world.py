@@ -142,7 +142,7 @@ class World:
         self._dead: set[TransferId] = set()
         self._position_of: dict[TransferId, TrackPosition] = {}
         self._by_name = {peer.name: peer for peer in self.peers}
-        etiquette = Etiquette(requests_in_flight_max=self.in_flight_max, any_order=True)
+        etiquette = Etiquette(requests_in_flight_max=self.in_flight_max)
         self.machine = JobMachine(self.order, etiquettes={"overlay": etiquette}, stall_timeout_s=self.stall_timeout_s)
         self.result = Result(
             outcome=None,

@@ -204,7 +204,7 @@ def test_trouble_while_searching_is_told_and_ends_nothing():
     """A peer that cannot be reached is a note, not an end."""
     machine = JobMachine(
         order_of([MB]),
-        etiquettes={"overlay": Etiquette(requests_in_flight_max=1, any_order=True)},
+        etiquettes={"overlay": Etiquette(requests_in_flight_max=1)},
         stall_timeout_s=15,
     )
     assert any(isinstance(command, Search) for command in machine.commands())
