@@ -101,6 +101,15 @@ class PeerConnected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeerQueued:
+    """The peer has put a request into its own line; nothing comes before our turn."""
+
+    transfer: TransferId
+    place: int | None
+    """Where in the line, as far as the peer says; many count in their own way. None = it does not say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkArrived:
     """All bytes of one chunk came; written to the part unless `matches` is False."""
 
@@ -181,6 +190,7 @@ Event = (
     | PartOpened
     | DiskRefused
     | PeerConnected
+    | PeerQueued
     | ChunkArrived
     | TransferEnded
     | TransferFailed

@@ -23,6 +23,7 @@ from reconciler.engine.events import (
     Note,
     PartOpened,
     PeerConnected,
+    PeerQueued,
     PeersFound,
     Published,
     Read,
@@ -138,6 +139,8 @@ class JobMachine:
                 self._disk_refused(event)
             case PeerConnected():
                 self._swarm.connected(event.transfer)
+            case PeerQueued():
+                self._swarm.queued(event, now)
             case ChunkArrived():
                 self._chunk_arrived(event, now)
             case TransferEnded():
@@ -172,7 +175,7 @@ class JobMachine:
         transfer = self._swarm.transfers.get(event.transfer)
         if transfer is None:
             return
-        transfer.came(event.chunk, bytes_received=event.bytes_received)
+        transfer.came(event.chunk, bytes_received=event.bytes_received, now=now)
         peer = self._swarm.peers[transfer.offer.peer]
         peer.moved_s = now
         track = self._tracks[transfer.position]

@@ -76,6 +76,12 @@ def request_note(peer: Peer, transfer: Transfer) -> Note:
     )
 
 
+def queued_note(peer: Peer, transfer: Transfer) -> Note:
+    """A request stands in the peer's own line, or has moved in it."""
+    place: dict[str, int] = {} if transfer.place is None else {"place": transfer.place}
+    return _transfer_note(peer, transfer, EventType.PEER_CONNECTED, "queued", place)
+
+
 def failure_note(peer: Peer, transfer: Transfer, code: FailureCode, message: str) -> Note:
     """A request ended before all of it came."""
     kind = EventType.CHUNK_TIMED_OUT if code in TIMED_OUT else EventType.CHUNK_FAILED

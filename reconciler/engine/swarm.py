@@ -7,8 +7,8 @@ what to ask for (engine.schedule), or what becomes of a track (engine.track).
 from collections.abc import Iterator, Mapping
 
 from reconciler.engine.chunks import ChunkPlan
-from reconciler.engine.events import CancelRead, Command, TransferFailed, TransferId
-from reconciler.engine.notes import failure_note, peer_note, request_note
+from reconciler.engine.events import CancelRead, Command, PeerQueued, TransferFailed, TransferId
+from reconciler.engine.notes import failure_note, peer_note, queued_note, request_note
 from reconciler.engine.order import PeerProgress
 from reconciler.engine.peers import INNOCENT, Peer
 from reconciler.engine.schedule import Lease
@@ -52,6 +52,12 @@ class Swarm:
         if peer is not None and not peer.connected:
             peer.connected = True
             self._out.append(peer_note(peer, EventType.PEER_CONNECTED, "connected"))
+
+    def queued(self, event: PeerQueued, now: float) -> None:
+        """A peer lets a request wait in its line: it is not late while it stands there."""
+        transfer = self.transfers.get(event.transfer)
+        if transfer is not None and not transfer.cancelled and transfer.in_line(event.place, now=now):
+            self._out.append(queued_note(self.peers[transfer.offer.peer], transfer))
 
     def usable(self, key: PeerKey) -> bool:
         """Whether a peer may be asked, now or after its pause."""
@@ -178,8 +184,12 @@ class Swarm:
                 self._out.append(peer_note(peer, EventType.PEER_DISCONNECTED, "finished"))
 
     def deadlines(self) -> Iterator[float]:
-        """When each request will have broken the least rate."""
-        return (transfer.deadline_s for transfer in self.transfers.values() if not transfer.cancelled)
+        """When each request will have broken the least rate; one that waits in a peer's line cannot."""
+        return (
+            transfer.deadline_s
+            for transfer in self.transfers.values()
+            if not transfer.cancelled and transfer.queued_since_s is None
+        )
 
     def check_invariants(self) -> None:
         """No peer has more requests than its etiquette allows, and each account stands on both sides."""

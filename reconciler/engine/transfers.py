@@ -31,8 +31,14 @@ class Transfer:
     bytes_owed: int
     started_s: float
     deadline_s: float
-    """When it has broken the least rate."""
+    """When it has broken the least rate; infinite while the peer lets it wait in line."""
+    grace_s: float
+    """How long nothing may come, beside what the least rate needs."""
     cancelled: bool = False
+    queued_since_s: float | None = None
+    """Since when it stands in the peer's line; None = it does not."""
+    place: int | None = None
+    """Where in that line, as the peer last said."""
 
     @classmethod
     def begin(
@@ -60,10 +66,23 @@ class Transfer:
             bytes_owed=size,
             started_s=now,
             deadline_s=now + grace_s + (size + ahead) / RATE_MIN_BYTES_PER_S,
+            grace_s=grace_s,
         )
 
-    def came(self, chunk: ChunkIndex, *, bytes_received: int) -> None:
+    def in_line(self, place: int | None, *, now: float) -> bool:
+        """Stand in the peer's line; False where this is known already."""
+        known = self.queued_since_s is not None and self.place == place
+        if self.queued_since_s is None:
+            self.queued_since_s = now
+        self.place = place
+        self.deadline_s = float("inf")
+        return not known
+
+    def came(self, chunk: ChunkIndex, *, bytes_received: int, now: float) -> None:
         """Count a chunk that came."""
+        if self.queued_since_s is not None:
+            self.queued_since_s = self.place = None
+            self.deadline_s = now + self.grace_s + self.bytes_owed / RATE_MIN_BYTES_PER_S
         if chunk in self.owed:
             self.owed.remove(chunk)
             self.bytes_owed -= bytes_received

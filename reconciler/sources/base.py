@@ -12,7 +12,8 @@ cannot be
    reached is a `PeerTrouble`, not an exception: one dead peer never ends a search.
 2. Text in an offer comes from strangers. It is bounded by the source and never becomes a path.
 3. `chunk_hashes` and `request` concern one offer and may raise PeerError; the engine then looks at the next.
-4. Its etiquette is data: how many requests one peer may be sent at once. Ranges are asked in any order.
+4. Its etiquette is data: how many requests one peer may be sent at once, and whether it may be asked for ranges in any
+   order or for one stream only, from where we are to the end.
 """
 
 from collections.abc import AsyncIterator
@@ -34,6 +35,11 @@ class Etiquette:
 
     requests_in_flight_max: int
     """Requests that one peer may have open at once."""
+    sequential: bool = False
+    """Bytes come as one stream in order: a request names where it begins and runs to the end of the file.
+
+    Ending it early counts as a failure at the other side, so it is done only where somebody else brings the rest.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +71,14 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """One exact sequence of bytes that may satisfy a want; known by its root, else by its whole-file SHA-256."""
+    """One exact sequence of bytes that may satisfy a want; known by its root, else by its whole-file SHA-256, else only
+    as what one peer calls so.
+    """
 
     root: Root | None
     sha256: Sha256 | None = None
+    claim: str = ""
+    """Where neither is known: who holds it and what they call it, digested to printable ASCII without spaces."""
     size: int
     codec: str = ""
     """Upper case (`FLAC`, `MP3`); empty = not said."""
@@ -81,8 +91,10 @@ class Variant:
 
     @property
     def id(self) -> str:
-        """What traces call it: the root, else `sha256:` and the digest."""
-        return self.root or f"sha256:{self.sha256}"
+        """What traces call it: the root, else `sha256:` and the digest, else `claim:` and what the peer calls it."""
+        if self.root:
+            return self.root
+        return f"sha256:{self.sha256}" if self.sha256 else f"claim:{self.claim}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
