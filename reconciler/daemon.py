@@ -17,12 +17,13 @@ from pathlib import Path, PurePosixPath
 from loguru import logger
 
 from reconciler.clock import Clock, SystemClock
-from reconciler.config import OverlaySettings, Settings
+from reconciler.config import OverlaySettings, Settings, TransferSettings
 from reconciler.engine.disk import Shelves
 from reconciler.engine.engine import Engine
 from reconciler.engine.lane_link import LaneLink
 from reconciler.engine.lane_orders import BytePath, Post
 from reconciler.engine.lane_pool import LanePool
+from reconciler.engine.pace import Patience, RescuePolicy
 from reconciler.engine.partfile import PartStore
 from reconciler.errors import DiskError
 from reconciler.ids import JobId
@@ -94,7 +95,7 @@ class Daemon:
             reporter=self.traces,
             clock=self._clock,
             entropy=os.urandom,
-            stall_timeout_s=settings.transfers.stall_timeout_s,
+            patience=_patience(settings.transfers),
             make_byte_path=self._byte_path,
             on_change=self._on_change,
         )
@@ -211,6 +212,20 @@ class Daemon:
         finally:
             for kind in kinds:
                 loop.remove_signal_handler(kind)
+
+
+def _patience(transfers: TransferSettings) -> Patience:
+    rescue = transfers.rescue_mode
+    return Patience(
+        stall_timeout_s=transfers.stall_timeout_s,
+        rescue=RescuePolicy(
+            enabled=rescue.enabled,
+            max_queue_time_s=rescue.max_queue_time_s,
+            min_throughput_bytes_per_s=rescue.min_throughput_kbps * 1000 / 8,
+            min_duration_s=rescue.min_duration_s,
+            stall_timeout_s=rescue.stall_timeout_s,
+        ),
+    )
 
 
 @contextlib.asynccontextmanager

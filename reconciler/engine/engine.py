@@ -16,6 +16,7 @@ from reconciler.engine.disk import JobDisk, Shelves
 from reconciler.engine.job import JobMachine
 from reconciler.engine.lane_orders import BytePath, LaneEvent, PartId, Post
 from reconciler.engine.order import JobOrder, JobProgress
+from reconciler.engine.pace import Patience
 from reconciler.engine.runner import EventStamp, JobRunner, Surroundings
 from reconciler.ids import JobId
 from reconciler.manifests.model import Constraints
@@ -37,7 +38,7 @@ class Engine:
         reporter: Reporter,
         clock: Clock,
         entropy: Callable[[int], bytes],
-        stall_timeout_s: float,
+        patience: Patience,
         make_byte_path: Callable[[Post], BytePath],
         on_change: Callable[[JobId], None],
     ) -> None:
@@ -46,7 +47,7 @@ class Engine:
         self._reporter = reporter
         self._clock = clock
         self._entropy = entropy
-        self._stall_timeout_s = stall_timeout_s
+        self._patience = patience
         self._make_byte_path = make_byte_path
         self._on_change = on_change
         self._running: dict[JobId, tuple[JobRunner, asyncio.Task[None]]] = {}
@@ -123,7 +124,9 @@ class Engine:
     def _make_runner(self, order: JobOrder, lanes: BytePath) -> JobRunner:
         stamp = EventStamp(order.job_id, clock=self._clock, entropy=self._entropy)
         machine = JobMachine(
-            order, etiquettes=self._etiquettes(order.constraints), stall_timeout_s=self._stall_timeout_s
+            order,
+            etiquettes=self._etiquettes(order.constraints),
+            patience=self._patience,
         )
         return JobRunner(
             machine,

@@ -81,6 +81,8 @@ class PartOpened:
     """The part file is ready; `kept` are the chunks on disk that still match their journal."""
 
     position: TrackPosition
+    part_id: str
+    """Which part of the track: the id of the variant that it was made for. The same below."""
     kept: tuple[tuple[ChunkIndex, ChunkPrint], ...]
     """Chunks with what they hash to, computed from the disk just now."""
 
@@ -147,6 +149,7 @@ class WholeVerified:
     """The whole part was read again and is what it should be, bytes and audio."""
 
     position: TrackPosition
+    part_id: str
     sha256: Sha256 | None
     """None where nobody asked for it and the file is large (engine.disk)."""
 
@@ -156,9 +159,11 @@ class WholeRefused:
     """The whole part was read again and is not right."""
 
     position: TrackPosition
-    fault: Literal["content", "audio"]
+    part_id: str
+    fault: Literal["content", "audio", "claim"]
     """`content`: not the bytes that root or SHA-256 name. `audio`: those bytes, but not the recording they claim to
-    be.
+    be. `claim`: every chunk is what the root names, and the whole is not what the SHA-256 names that was said to be the
+    same.
     """
     message: str
 
@@ -228,6 +233,7 @@ class OpenPart:
 
     position: TrackPosition
     variant: Variant
+    part_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,16 +241,18 @@ class DiscardPart:
     """Throw the part away: its bytes are wrong. With `quarantine`, keep it aside with the reason."""
 
     position: TrackPosition
+    part_id: str
     quarantine: bool
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """Read chunks `first`..`last` of the offer's variant into the part of its track."""
+    """Read chunks `first`..`last` of the offer's variant into a part of its track."""
 
     transfer: TransferId
     offer: Offer
+    part_id: str
     first: ChunkIndex
     last: ChunkIndex
     expected: tuple[bytes, ...] | None
@@ -264,16 +272,20 @@ class VerifyWhole:
 
     position: TrackPosition
     variant: Variant
+    part_id: str
     checksums: tuple[bytes, ...] | None
     """BLAKE3 of each chunk as it was verified; None = chunks were never verified, the whole must prove itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publish:
-    """Give the part its name, then record the fact; answered by Published or DiskRefused."""
+    """Give the part its name, then record the fact; other parts of the track are removed. Answered by Published or
+    DiskRefused.
+    """
 
     position: TrackPosition
     variant: Variant
+    part_id: str
     root: Root
     """The root of the bytes, computed from their chunk hashes where the variant states none."""
     chunk_hashes: tuple[bytes, ...]

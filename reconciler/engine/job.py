@@ -12,6 +12,7 @@ one for neither.
 from collections.abc import Iterator, Mapping
 from typing import Literal, assert_never
 
+from reconciler.engine.attempt import Attempt, AttemptPhase
 from reconciler.engine.bandwidth import BandwidthCap
 from reconciler.engine.events import (
     ChunkArrived,
@@ -37,11 +38,13 @@ from reconciler.engine.events import (
     WholeVerified,
 )
 from reconciler.engine.notes import chunk_note, trouble_note
+from reconciler.engine.offers import SearchState
 from reconciler.engine.order import JobOrder, JobProgress
+from reconciler.engine.pace import Patience
 from reconciler.engine.peers import Peer
 from reconciler.engine.schedule import Fetching, Lease, by_cost, endgame_lease, next_lease, wants_more
 from reconciler.engine.swarm import Swarm
-from reconciler.engine.track import Phase, TrackMachine
+from reconciler.engine.track import Phase, Rules, TrackMachine
 from reconciler.engine.transfers import Transfer
 from reconciler.sources.base import Etiquette, Found, PeerTrouble
 from reconciler.traces.model import EventType
@@ -49,6 +52,9 @@ from reconciler.traces.model import EventType
 # Tracks fetched side by side: enough that a peer which lacks one track still has work, few enough that albums finish
 # track by track.
 TRACKS_OPEN_MAX = 4
+
+# The source that helps others' tracks; the only one whose peers publish roots.
+OVERLAY = "overlay"
 
 # How often an idle peer is considered for the end game: what is late grows later with time alone.
 ENDGAME_LOOK_S = 0.25
@@ -59,17 +65,20 @@ Outcome = Literal["completed", "failed", "stopped"]
 class JobMachine:
     """One job. `etiquettes` names the sources that may be asked and what their peers bear."""
 
-    def __init__(self, order: JobOrder, *, etiquettes: Mapping[str, Etiquette], stall_timeout_s: float) -> None:
+    def __init__(self, order: JobOrder, *, etiquettes: Mapping[str, Etiquette], patience: Patience) -> None:
         self.order = order
         self.outcome: Outcome | None = None
         self._out: list[Command] = []
-        self._swarm = Swarm(out=self._out, etiquettes=etiquettes, stall_timeout_s=stall_timeout_s)
+        self._swarm = Swarm(out=self._out, etiquettes=etiquettes, stall_timeout_s=patience.stall_timeout_s)
         self._now = float("-inf")
         self._searching = set(etiquettes)
+        self._origins = frozenset(name for name, etiquette in etiquettes.items() if etiquette.sequential)
+        self._overlay_may_help = OVERLAY in etiquettes
         self._cap = BandwidthCap(order.constraints.overlay_bandwidth_kbps * 1000 / 8)
+        rules = Rules(constraints=order.constraints, origins=self._origins, rescue=patience.rescue)
         self._tracks = {
             track.want.position: TrackMachine(
-                track, constraints=order.constraints, out=self._out, usable=self._swarm.usable, ban=self._swarm.ban
+                track, rules=rules, out=self._out, usable=self._swarm.usable, ban=self._swarm.ban
             )
             for track in order.tracks
         }
@@ -153,6 +162,7 @@ class JobMachine:
                 self._tracks[event.position].whole_refused(event)
             case Published():
                 self._tracks[event.position].published(event)
+                self._swarm.cancel_track(event.position)
             case StopAsked():
                 self._end("stopped")
             case TimePassed():
@@ -179,28 +189,43 @@ class JobMachine:
         peer = self._swarm.peers[transfer.offer.peer]
         peer.moved_s = now
         track = self._tracks[transfer.position]
-        if event.matches is False:
-            peer.chunks_refused += 1
-            transfer.plan.release(transfer.id, event.chunk)
-            self._out.append(chunk_note(peer, transfer, event, "bad hash"))
-            self._swarm.ban(peer.key, f"chunk {event.chunk} does not match its hash")
-        elif self._counts(transfer, event) and track.chunk_came(event.chunk, event.print, peer.key):
+        attempt = track.attempt_of(transfer.plan)
+        matches = event.matches if attempt is None else attempt.judge(event.chunk, event.print, event.matches)
+        if matches is False:
+            self._wrong_chunk(peer, transfer, event)
+        elif self._counts(transfer, attempt, matches=matches) and attempt and self._take_chunk(attempt, event, peer):
             peer.delivered(bytes_received=event.bytes_received, duration_s=event.duration_s)
-            self._out.append(chunk_note(peer, transfer, event, "verified" if event.matches else "received"))
-            self._swarm.drop_overtaken(track.position)
-            track.check_whole()
+            self._out.append(chunk_note(peer, transfer, event, "verified" if matches else "received"))
+            if track.rescue is not None and track.rescue.is_of_origin(transfer.offer):
+                track.rescue.origin_brought(event.bytes_received, now)
+            self._swarm.drop_overtaken(transfer.plan)
+            attempt.check_whole()
         else:
             self._out.append(chunk_note(peer, transfer, event, "duplicate"))
 
-    def _counts(self, transfer: Transfer, event: ChunkArrived) -> bool:
-        """Whether a chunk that came is of use: written to the part that the track has now, by a peer in good standing.
+    @staticmethod
+    def _take_chunk(attempt: Attempt, event: ChunkArrived, peer: Peer) -> bool:
+        return attempt.chunk_came(event.chunk, event.print, peer.key)
+
+    def _wrong_chunk(self, peer: Peer, transfer: Transfer, event: ChunkArrived) -> None:
+        """A chunk is not what it should be: whoever promised the very bytes has lied, another has other bytes."""
+        transfer.plan.release(transfer.id, event.chunk)
+        promised = bool(transfer.offer.variant.root or transfer.offer.variant.sha256)
+        self._out.append(chunk_note(peer, transfer, event, "bad hash"))
+        peer.chunks_refused += 1
+        if promised:
+            self._swarm.ban(peer.key, f"chunk {event.chunk} does not match its hash")
+        else:
+            self._swarm.dismiss(peer.key, "refused", f"chunk {event.chunk} of its file is another than the overlay's")
+
+    def _counts(self, transfer: Transfer, attempt: Attempt | None, *, matches: bool | None) -> bool:
+        """Whether a chunk that came is of use: written to a part that is still tried, by a peer in good standing.
 
         A verified chunk of a request cancelled meanwhile still counts; a provisional one could differ from what
         replaced it.
         """
         peer = self._swarm.peers[transfer.offer.peer]
-        same_part = transfer.plan is self._tracks[transfer.position].plan
-        return same_part and not peer.banned and (not transfer.cancelled or event.matches is True)
+        return attempt is not None and not peer.banned and (not transfer.cancelled or matches is True)
 
     def _transfer_failed(self, event: TransferFailed, now: float) -> None:
         transfer = self._swarm.close(event.transfer)
@@ -223,8 +248,8 @@ class JobMachine:
         """Move every track as far as it can go by itself."""
         for track in self._tracks.values():
             before = None
-            while track.phase is not before:  # each phase is entered at most once a variant: this ends
-                before = track.phase
+            while track.state != before:  # each variant is tried at most once: this ends
+                before = track.state
                 self._advance_track(track, now)
 
     def _advance_track(self, track: TrackMachine, now: float) -> None:
@@ -232,46 +257,102 @@ class JobMachine:
             case Phase.SEEKING:
                 track.seek(
                     now,
-                    search_over=not self._searching,
+                    search=self._search,
                     may_open=sum(t.is_open for t in self._tracks.values()) < TRACKS_OPEN_MAX,
                     lossy_allowed=self._lossy_allowed(),
                 )
-            case Phase.OPENING:
-                track.open(search_over=not self._searching)
             case Phase.FETCHING:
-                if track.only is not None and not self._swarm.usable(track.only):
-                    track.release_only()
-                if not self._can_go_on(track):
-                    track.give_up_variant(self._why_none_left(track))
-            case Phase.VERIFYING:
-                self._swarm.cancel_track(track.position)
+                self._help(track, now)
+                for attempt in list(track.attempts):
+                    if track.phase is Phase.FETCHING:
+                        self._advance_attempt(track, attempt, now)
             case Phase.PUBLISHING | Phase.COMPLETED | Phase.FAILED:
                 pass
             case _:
                 assert_never(track.phase)
+
+    def _advance_attempt(self, track: TrackMachine, attempt: Attempt, now: float) -> None:
+        match attempt.phase:
+            case AttemptPhase.OPENING:
+                attempt.open(search_over=not self._searching)
+            case AttemptPhase.FETCHING:
+                if attempt.only is not None and not self._swarm.usable(attempt.only):
+                    attempt.release_only()
+                if not self._can_go_on(track, attempt):
+                    attempt.refuse(self._why_none_left(attempt))
+            case AttemptPhase.VERIFYING:
+                self._swarm.cancel_plan(attempt.plan)
+            case AttemptPhase.WHOLE:
+                self._swarm.cancel_track(track.position)
+                track.publish(attempt, now)
+            case AttemptPhase.REFUSED:
+                self._swarm.cancel_plan(attempt.plan)
+                track.drop(attempt)
+            case _:
+                assert_never(attempt.phase)
+
+    def _help(self, track: TrackMachine, now: float) -> None:
+        """Let the overlay verify what the origin sends, and help it where it is behind."""
+        rescue = track.rescue
+        if rescue is None or not self._overlay_may_help or rescue.attempt.plan is None:
+            return
+        plan = rescue.attempt.plan
+        origin = [each for each in self._swarm.of_plan(plan) if rescue.is_of_origin(each.offer)]
+        own = rescue.origin_offers()
+        choice = track.offers.ranked(lossy_allowed=self._lossy_allowed())
+        if len(track.attempts) == 1:
+            streams = any(self._swarm.peers[key].etiquette.sequential for key in own)
+            rescue.consult(choice, track.offers.of, streams=streams)
+        reachable = any(self._swarm.usable(key) for key in own)
+        other = rescue.best_other(choice) if len(track.attempts) == 1 else None
+        match rescue.look(origin, reachable=reachable, other=other, now=now):
+            case "help":
+                self._swarm.loosen(plan)
+            case "beside":
+                assert other is not None
+                track.attempt(other, chosen="its origin is behind and no variant on offer has the same bytes")
+            case "search":
+                if OVERLAY not in self._searching:
+                    self._searching.add(OVERLAY)
+                    self._out.append(Search(sources=(OVERLAY,), wants=(track.order.want,)))
+            case "nothing":
+                if rescue.lag is None:
+                    self._swarm.tighten(plan)
+
+    @property
+    def _search(self) -> SearchState:
+        return SearchState(over=not self._searching, origin_over=not self._searching & self._origins)
 
     def _lossy_allowed(self) -> bool:
         cap = self.order.constraints.max_lossy_tracks_per_album
         lossy = sum(bool(track.variant and not track.variant.lossless) for track in self._tracks.values())
         return cap is None or lossy < cap
 
-    def _can_go_on(self, track: TrackMachine) -> bool:
-        """Whether anybody is bringing a chunk of `track`, or could, or may yet be found."""
-        if self._searching or self._swarm.of_track(track.position):
+    def _can_go_on(self, track: TrackMachine, attempt: Attempt) -> bool:
+        """Whether anybody is bringing a chunk of `attempt`, or could, or may yet be found."""
+        if self._searching or self._swarm.of_plan(attempt.plan):
             return True
-        assert track.plan is not None
+        if track.rescue is not None and track.rescue.awaits_answer:
+            return True
+        plan = attempt.plan
+        assert plan is not None
         return any(
-            self._swarm.usable(peer) and track.plan.next_missing(offer.holds, 1) is not None
-            for peer, offer in track.offers().items()
+            self._swarm.usable(peer) and plan.next_missing(offer.holds, 1) is not None
+            for peer, offer in attempt.offers().items()
         )
 
-    def _why_none_left(self, track: TrackMachine) -> str:
-        reasons = [self._swarm.why_out(key) for key in track.offers()]
+    def _why_none_left(self, attempt: Attempt) -> str:
+        reasons = [self._swarm.why_out(key) for key in attempt.offers()]
         return "no peer is left that holds the rest (" + "; ".join(sorted(reasons)[:3]) + ")"
 
     def _schedule(self, now: float) -> None:
         """Give every peer that may take a request the best one for it."""
-        tracks = [view for track in self._tracks.values() if (view := track.fetching()) is not None]
+        tracks = [
+            view
+            for track in self._tracks.values()
+            for attempt in track.attempts
+            if (view := attempt.fetching()) is not None
+        ]
         if not tracks:
             return
         for peer in by_cost(self._swarm.peers.values()):
@@ -292,18 +373,19 @@ class JobMachine:
         return endgame_lease(tracks, peer, transfers=self._swarm.transfers, peers=self._swarm.peers, now=now)
 
     def _request(self, lease: Lease, peer: Peer, now: float) -> None:
-        track = self._tracks[lease.offer.position]
-        assert track.plan is not None
-        transfer = self._swarm.begin(lease, track.plan, peer, now)
+        attempt = self._tracks[lease.offer.position].attempt_of(lease.plan)
+        assert attempt is not None
+        transfer = self._swarm.begin(lease, lease.plan, peer, now)
         if peer.source == "overlay":
             self._cap.spend(transfer.bytes_owed, now)
         self._out.append(
             Read(
                 transfer=transfer.id,
                 offer=lease.offer,
+                part_id=attempt.part_id,
                 first=lease.first,
                 last=lease.last,
-                expected=track.expected(lease.first, lease.last),
+                expected=attempt.expected(lease.first, lease.last),
             )
         )
 
@@ -315,18 +397,30 @@ class JobMachine:
             self._end("failed" if failed else "completed")
 
     def _end(self, outcome: Outcome) -> None:
+        for track in self._tracks.values():
+            if track.rescue is not None:
+                track.rescue.ended(self._now, "ended with its job")
         self._swarm.end()
         self.outcome = outcome
 
     def _deadlines(self) -> Iterator[float]:
         for track in self._tracks.values():
-            if (deadline := track.next_deadline()) is not None:
+            if (deadline := track.next_deadline(self._search)) is not None:
+                yield deadline
+            if (deadline := self._rescue_deadline(track)) is not None:
                 yield deadline
         yield from self._swarm.deadlines()
         if any(track.phase is Phase.FETCHING for track in self._tracks.values()):
             for peer in self._swarm.peers.values():
                 if peer.usable and len(peer.transfers) < peer.requests_max():
                     yield from self._peer_deadlines(peer)
+
+    def _rescue_deadline(self, track: TrackMachine) -> float | None:
+        rescue = track.rescue
+        if rescue is None or track.phase is not Phase.FETCHING or not self._overlay_may_help:
+            return None
+        origin = [each for each in self._swarm.of_plan(rescue.attempt.plan) if rescue.is_of_origin(each.offer)]
+        return rescue.next_look_s(origin, self._now)
 
     def _peer_deadlines(self, peer: Peer) -> Iterator[float]:
         """When an idle peer should be looked at again: after its pause, under the cap, or for the end game."""
@@ -340,9 +434,11 @@ class JobMachine:
         """See the module docstring."""
         for track in self._tracks.values():
             track.check_invariants()
-            for chunk in track.plan.requested() if track.plan else ():
-                for holder in track.plan.holders(chunk) if track.plan else ():
-                    assert chunk in self._swarm.transfers[holder].owed, f"transfer {holder} does not owe chunk {chunk}"
+            for plan in (attempt.plan for attempt in track.attempts if attempt.plan is not None):
+                for chunk in plan.requested():
+                    for holder in plan.holders(chunk):
+                        owed = self._swarm.transfers[holder].owed
+                        assert chunk in owed, f"transfer {holder} does not owe chunk {chunk}"
         self._swarm.check_invariants()
         if self.outcome is None:
             waits = (

@@ -55,6 +55,8 @@ class TrackProgress:
     """Verified (or, without chunk hashes, received) bytes on disk."""
     bytes_total: int = 0
     """0 until a variant is chosen."""
+    rescued: bool = False
+    """Whether its origin is behind and the overlay helps."""
     error: str = ""
     """Why it failed, for a person; empty otherwise."""
     path: str = ""

@@ -3,14 +3,16 @@
 Owns: making, resuming, writing and dropping part files. Never: names a finished file (library.publish) or judges a
 peer.
 
-`<job>.<position>.part` holds the bytes at their final offsets, `<job>.<position>.journal` a header line that names the
-variant and one line for each chunk that was written: `index sha256`. The journal is a hint: a chunk counts on resume
-only when its bytes on disk still hash to what the journal says, so a journal that reached the disk before its data (or
-the other way about) costs a chunk at most. A torn last line is ignored.
+`<job>.<position>.<variant>.part` holds the bytes at their final offsets (`<variant>` is a digest of its id), the
+`.journal` of the same name a header line that names the variant and one line for each chunk that was written:
+`index sha256`. The journal is a hint: a chunk counts on resume only when its bytes on disk still hash to what the
+journal says, so a journal that reached the disk before its data (or the other way about) costs a chunk at most. A torn
+last line is ignored.
 """
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
 import threading
@@ -39,17 +41,29 @@ READERS = 2
 _LINE = re.compile(rb"(\d{1,7}) ([0-9a-f]{64})")
 
 
+# Hex digits of a variant's id in a part's name: two of the few variants of one track will not share 48 bits; if they
+# did, the journal's header would tell them apart.
+_STEM_DIGITS = 12
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartName:
-    """Which part: one track of one job."""
+    """Which part: one variant of one track of one job."""
 
     job_id: JobId
     position: TrackPosition
+    part_id: str
+    """The id of the variant that it was made for; anything but a file name."""
+
+    @property
+    def track(self) -> str:
+        """What the names of all parts of its track begin with."""
+        return f"{self.job_id}.{self.position}."
 
     @property
     def stem(self) -> str:
         """The file name without its extension."""
-        return f"{self.job_id}.{self.position}"
+        return self.track + hashlib.sha256(self.part_id.encode()).hexdigest()[:_STEM_DIGITS]
 
 
 class PartWriter:
@@ -145,10 +159,12 @@ class PartStore:
             path.with_suffix(".journal").unlink(missing_ok=True)
             path.unlink(missing_ok=True)
 
-    def forget_journal(self, name: PartName, *, allowed_root: Path) -> None:
-        """Remove the journal of a part that has its name by now."""
-        with _disk("remove", self._parts):
-            self.path_of(name, allowed_root).with_suffix(".journal").unlink(missing_ok=True)
+    def discard_all(self, name: PartName, *, allowed_root: Path) -> None:
+        """Remove what is left of every part of a track that is published: its journals, and other variants."""
+        folder = self.folder_for(allowed_root)
+        with _disk("remove", folder):
+            for left in folder.glob(f"{name.track}*"):
+                left.unlink(missing_ok=True)
 
     def set_aside(self, name: PartName, *, allowed_root: Path, reason: str) -> Path:
         """Move a part into quarantine with a note that says why."""

@@ -110,7 +110,7 @@ class JobRunner:
         self._stamp = stamp
         self._changed = changed
         self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX_MAX)
-        self._parts: dict[TrackPosition, PartId] = {}
+        self._parts: dict[tuple[TrackPosition, str], PartId] = {}
         self._disk_turn = {track.want.position: asyncio.Lock() for track in machine.order.tracks}
         self._seen: tuple[object, ...] = ()
 
@@ -191,7 +191,7 @@ class JobRunner:
 
     def _read(self, command: Read) -> None:
         offer = command.offer
-        part = self._parts.get(offer.position)
+        part = self._parts.get((offer.position, command.part_id))
         if part is None:
             self.deliver(TransferFailed(transfer=command.transfer, code="cancelled", message="the part was closed"))
             return
@@ -237,7 +237,10 @@ class JobRunner:
 
     def _disk_step(self, command: OpenPart | VerifyWhole | Publish | DiscardPart) -> Event | None:
         """The blocking part of it, in a thread."""
-        self._detach(command.position)
+        if isinstance(command, Publish):
+            self._detach_track(command.position)
+        else:
+            self._detach((command.position, command.part_id))
         match command:
             case OpenPart():
                 answer = self._disk.open(command)
@@ -247,7 +250,7 @@ class JobRunner:
             case Publish():
                 return self._disk.publish(command)
             case DiscardPart():
-                return self._disk.discard(command.position, quarantine=command.quarantine, reason=command.reason)
+                return self._disk.discard(command)
             case _:
                 assert_never(command)
 
@@ -255,17 +258,22 @@ class JobRunner:
         """Let the lanes write to the part that was just opened."""
         try:
             part = self._around.new_part()
-            self._around.lanes.attach(part, self._disk.part_path(command.position), command.variant.size)
-            self._parts[command.position] = part
+            path = self._disk.part_path(command.position, command.part_id)
+            self._around.lanes.attach(part, path, command.variant.size)
+            self._parts[command.position, command.part_id] = part
         except OSError as error:
             return DiskRefused(position=command.position, message=f"could not open the part: {error}")
         return opened
 
-    def _detach(self, position: TrackPosition) -> None:
-        part = self._parts.pop(position, None)
+    def _detach(self, name: tuple[TrackPosition, str]) -> None:
+        part = self._parts.pop(name, None)
         if part is not None:
             self._around.lanes.detach(part)
 
+    def _detach_track(self, position: TrackPosition) -> None:
+        for name in [each for each in self._parts if each[0] == position]:
+            self._detach(name)
+
     def _detach_all(self) -> None:
-        for position in list(self._parts):
-            self._detach(position)
+        for name in list(self._parts):
+            self._detach(name)

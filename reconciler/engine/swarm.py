@@ -6,8 +6,8 @@ what to ask for (engine.schedule), or what becomes of a track (engine.track).
 
 from collections.abc import Iterator, Mapping
 
-from reconciler.engine.chunks import ChunkPlan
-from reconciler.engine.events import CancelRead, Command, PeerQueued, TransferFailed, TransferId
+from reconciler.engine.chunks import ChunkPlan, ChunkState
+from reconciler.engine.events import CancelRead, Command, FailureCode, PeerQueued, TransferFailed, TransferId
 from reconciler.engine.notes import failure_note, peer_note, queued_note, request_note
 from reconciler.engine.order import PeerProgress
 from reconciler.engine.peers import INNOCENT, Peer
@@ -120,9 +120,9 @@ class Swarm:
         self._out.append(request_note(peer, transfer))
         return transfer
 
-    def of_track(self, position: TrackPosition) -> list[Transfer]:
-        """What is under way for one track."""
-        return [each for each in self.transfers.values() if each.position == position and not each.cancelled]
+    def of_plan(self, plan: ChunkPlan | None) -> list[Transfer]:
+        """What is under way for one attempt at a track."""
+        return [each for each in self.transfers.values() if each.plan is plan and not each.cancelled]
 
     def cancel(self, transfer: Transfer) -> None:
         """End a request: its chunks are free now; its account closes when the lane answers."""
@@ -133,15 +133,43 @@ class Swarm:
 
     def cancel_track(self, position: TrackPosition) -> None:
         """End every request for one track."""
-        for transfer in self.of_track(position):
+        for transfer in list(self.transfers.values()):
+            if transfer.position == position:
+                self.cancel(transfer)
+
+    def cancel_plan(self, plan: ChunkPlan | None) -> None:
+        """End every request for one attempt."""
+        for transfer in self.of_plan(plan):
             self.cancel(transfer)
 
-    def drop_overtaken(self, position: TrackPosition) -> None:
-        """Cancel requests of a track whose every owed chunk somebody else has brought."""
-        for transfer in self.of_track(position):
-            holds_any = any(transfer.id in transfer.plan.holders(chunk) for chunk in transfer.owed)
-            if transfer.owed and not holds_any:
+    def drop_overtaken(self, plan: ChunkPlan) -> None:
+        """Cancel requests whose every owed chunk somebody else has brought."""
+        for transfer in self.of_plan(plan):
+            if transfer.owed and all(plan.state(chunk) is ChunkState.HAD for chunk in transfer.owed):
                 self.cancel(transfer)
+
+    def loosen(self, plan: ChunkPlan) -> None:
+        """Let the chunks that streams are to bring be asked of others too; the streams go on."""
+        for transfer in self.of_plan(plan):
+            if self.peers[transfer.offer.peer].etiquette.sequential and not transfer.loose:
+                transfer.loose = True
+                _release(transfer)
+
+    def tighten(self, plan: ChunkPlan) -> None:
+        """Count on the streams again for everything that nobody else has been asked for."""
+        for transfer in self.of_plan(plan):
+            if transfer.loose:
+                transfer.loose = False
+                for chunk in transfer.owed:
+                    if plan.state(chunk) is ChunkState.MISSING:
+                        plan.request(transfer.id, chunk, chunk)
+
+    def dismiss(self, key: PeerKey, code: FailureCode, message: str) -> None:
+        """Ask a peer for nothing more in this job: it does not lie, it holds something else."""
+        peer = self.peers[key]
+        if peer.usable:
+            peer.gone = message
+            self._let_go(peer, "failed", code, message)
 
     def close(self, transfer_id: TransferId) -> Transfer | None:
         """Close an account; what it still owes is free."""

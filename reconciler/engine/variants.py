@@ -34,18 +34,23 @@ def choose(
     constraints: Constraints,
     lossy_allowed: bool,
     refused: Collection[str],
+    origins: Collection[str],
 ) -> Choice:
     """Rank the offered variants of one track.
 
-    `lossy_allowed` is what the album's cap on lossy tracks leaves; `refused` are ids that were tried and found wanting.
-    Order: codec preference, then lossless, then (with `prefer_canonical`) the number of distinct peers that hold it,
-    then size.
+    `lossy_allowed` is what the album's cap on lossy tracks leaves; `refused` are ids that were tried and found wanting;
+    `origins` are the sources that come before others of equal quality.
+    Order: codec preference, then lossless, then origins, then (with `prefer_canonical`) the number of distinct peers
+    that hold it, then size.
     """
     holders: dict[str, set[str]] = {}
+    of_origin: set[str] = set()
     variants: dict[str, Variant] = {}
     for offer in offers:
         variants.setdefault(offer.variant.id, offer.variant)
         holders.setdefault(offer.variant.id, set()).add(offer.peer)
+        if offer.source in origins:
+            of_origin.add(offer.variant.id)
     acceptable: list[Variant] = []
     rejected: list[Rejected] = []
     for identity, variant in variants.items():
@@ -57,9 +62,10 @@ def choose(
         else:
             acceptable.append(variant)
 
-    def rank(variant: Variant) -> tuple[int, bool, int, int, str]:
+    def rank(variant: Variant) -> tuple[int, bool, bool, int, int, str]:
         peers = len(holders[variant.id]) if constraints.prefer_canonical else 0
-        return _codec_rank(variant, constraints), not variant.lossless, -peers, -variant.size, variant.id
+        quality = _codec_rank(variant, constraints), not variant.lossless
+        return *quality, variant.id not in of_origin, -peers, -variant.size, variant.id
 
     return Choice(acceptable=tuple(sorted(acceptable, key=rank)), rejected=tuple(rejected))
 

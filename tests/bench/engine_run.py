@@ -19,6 +19,7 @@ from reconciler.engine.engine import Engine
 from reconciler.engine.lane_link import LaneLink
 from reconciler.engine.lane_pool import LanePool
 from reconciler.engine.order import JobOrder, TrackOrder
+from reconciler.engine.pace import Patience, RescuePolicy
 from reconciler.engine.partfile import PartStore
 from reconciler.ids import JobId, Root, TrackPosition
 from reconciler.library.index import LibraryIndex
@@ -71,7 +72,7 @@ async def fetch(out: Path, order: JobOrder, database: Database) -> float:
         reporter=traces,
         clock=clock,
         entropy=os.urandom,
-        stall_timeout_s=15.0,
+        patience=Patience(stall_timeout_s=15.0, rescue=RescuePolicy()),
         make_byte_path=lambda post: LanePool(
             tuple(LaneLink(post=post, clock=clock, stall_timeout_s=15.0) for _ in range(2))
         ),

@@ -93,7 +93,7 @@ def journaled(state):
     """Chunks that the journals of a state folder name, by track position."""
     found = {}
     for journal in Path(state, "parts").glob("*.journal"):
-        position = int(journal.stem.rpartition(".")[2])
+        position = int(journal.name.split(".")[1])
         lines = journal.read_bytes().split(b"\n")[1:-1]
         found[position] = {int(line.split()[0]) for line in lines}
     return found

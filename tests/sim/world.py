@@ -41,6 +41,7 @@ from reconciler.engine.events import (
 )
 from reconciler.engine.job import JobMachine
 from reconciler.engine.order import JobOrder, TrackOrder
+from reconciler.engine.pace import Patience, RescuePolicy
 from reconciler.ids import ChunkIndex, JobId, Mbid, Root, Sha256, TrackPosition
 from reconciler.manifests.model import Constraints
 from reconciler.overlay.merkle import chunk_count, chunk_size, root_of
@@ -143,7 +144,11 @@ class World:
         self._position_of: dict[TransferId, TrackPosition] = {}
         self._by_name = {peer.name: peer for peer in self.peers}
         etiquette = Etiquette(requests_in_flight_max=self.in_flight_max)
-        self.machine = JobMachine(self.order, etiquettes={"overlay": etiquette}, stall_timeout_s=self.stall_timeout_s)
+        self.machine = JobMachine(
+            self.order,
+            etiquettes={"overlay": etiquette},
+            patience=Patience(stall_timeout_s=self.stall_timeout_s, rescue=RescuePolicy()),
+        )
         self.result = Result(
             outcome=None,
             seconds=0.0,
@@ -210,7 +215,7 @@ class World:
             case OpenPart():
                 on_disk = sorted(self.result.disk.setdefault(command.position, {}).items())
                 kept = tuple((chunk, ChunkPrint(digest=digest, checksum=digest)) for chunk, digest in on_disk)
-                self._later(0.001, PartOpened(position=command.position, kept=kept))
+                self._later(0.001, PartOpened(position=command.position, part_id=command.part_id, kept=kept))
             case DiscardPart():
                 self.result.disk[command.position] = {}
             case Read():
@@ -315,5 +320,9 @@ class World:
         disk = self.result.disk[command.position]
         here = [digest for chunk in range(chunk_count(size)) if (digest := disk.get(ChunkIndex(chunk))) is not None]
         if here != right:
-            return WholeRefused(position=command.position, fault="content", message="other bytes")
-        return WholeVerified(position=command.position, sha256=command.variant.sha256 or Sha256("0" * 64))
+            return WholeRefused(
+                position=command.position, part_id=command.part_id, fault="content", message="other bytes"
+            )
+        return WholeVerified(
+            position=command.position, part_id=command.part_id, sha256=command.variant.sha256 or Sha256("0" * 64)
+        )

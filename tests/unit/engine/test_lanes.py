@@ -87,7 +87,7 @@ class Rig:
     def __init__(self, tmp_path, server, *, make=Lanes, pin=None, stall_timeout_s=2.0):
         (tmp_path / "music").mkdir()
         self.store = PartStore(parts=tmp_path / "parts", quarantine=tmp_path / "q")
-        self.name = PartName(job_id=JOB, position=TrackPosition(1))
+        self.name = PartName(job_id=JOB, position=TrackPosition(1), part_id="a root")
         self.root = tmp_path / "music"
         self.path, _ = self.store.open(self.name, allowed_root=self.root, variant_id="v", size=SIZE)
         self.events = queue.Queue()

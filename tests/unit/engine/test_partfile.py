@@ -13,7 +13,7 @@ SIZE = 700_000
 CHUNK = chunk_size(SIZE)
 DATA = bytes(range(256)) * (SIZE // 256) + b"tail" * 24
 DATA = (DATA * 2)[:SIZE]
-NAME = PartName(job_id=JobId("01HRQ4GSX9K47J7M5FK7VW8B12"), position=TrackPosition(3))
+NAME = PartName(job_id=JobId("01HRQ4GSX9K47J7M5FK7VW8B12"), position=TrackPosition(3), part_id="a root")
 
 
 @pytest.fixture

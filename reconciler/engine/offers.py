@@ -1,0 +1,130 @@
+"""What peers offer for one track, and which of it is fetched.
+
+Owns: the offers of one track, the variants that were tried and found wanting, and the moment of the choice.
+Never: ranks (engine.variants), or knows what becomes of the choice.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from reconciler.engine.order import TrackOrder
+from reconciler.engine.variants import Choice, choose
+from reconciler.manifests.model import Constraints
+from reconciler.sources.base import Offer, PeerKey, Variant
+
+# How long to listen for better offers after the first acceptable one, where the manifest does not name the very bytes.
+# A search on a LAN ends sooner; two seconds outlast one slow peer without a person noticing.
+SETTLE_S = 2.0
+
+# How long the origin may take to be found before others are settled for: a search of Soulseek that has to wait for its
+# budget can take minutes, and somebody else may have the very recording now.
+ORIGIN_WAIT_S = 30.0
+
+# Offers kept for one track. A swarm needs tens of peers; thousands of offers are noise or an attack, and each costs
+# memory.
+OFFERS_MAX = 500
+
+_REASONS_SHOWN_MAX = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchState:
+    """How far the search is."""
+
+    over: bool
+    """No source will find anything more."""
+    origin_over: bool
+    """No origin will."""
+
+
+class TrackOffers:
+    """The offers of one track. `usable` tells whether a peer may be asked; `origins` are sources that come first."""
+
+    def __init__(
+        self,
+        order: TrackOrder,
+        *,
+        constraints: Constraints,
+        origins: frozenset[str],
+        usable: Callable[[PeerKey], bool],
+    ) -> None:
+        self._order = order
+        self._constraints = constraints
+        self._origins = origins
+        self._usable = usable
+        self._offers: dict[tuple[PeerKey, str], Offer] = {}
+        self._first_s: float | None = None
+        self._refused: dict[str, str] = {}
+
+    def add(self, offer: Offer, now: float) -> bool:
+        """Remember an offer; False when it is known or one too many."""
+        key = (offer.peer, offer.variant.id)
+        if key in self._offers or len(self._offers) >= OFFERS_MAX:
+            return False
+        self._offers[key] = offer
+        if self._first_s is None:
+            self._first_s = now
+        return True
+
+    def refuse(self, variant_id: str, reason: str) -> None:
+        """Never choose this variant again for this track."""
+        self._refused[variant_id] = reason
+
+    def of(self, variant: Variant) -> dict[PeerKey, Offer]:
+        """Who offers the bytes of `variant`: under its own name, or by the SHA-256 that both state."""
+        found: dict[PeerKey, Offer] = {}
+        for (peer, variant_id), offer in self._offers.items():
+            same = variant.sha256 is not None and offer.variant.sha256 == variant.sha256
+            if variant_id == variant.id or (same and offer.variant.size == variant.size and peer not in found):
+                found[peer] = offer
+        return found
+
+    def ranked(self, *, lossy_allowed: bool) -> Choice:
+        """Everything that usable peers offer, best first, and what is refused with the reason."""
+        live = [offer for offer in self._offers.values() if self._usable(offer.peer)]
+        return choose(
+            self._order,
+            live,
+            constraints=self._constraints,
+            lossy_allowed=lossy_allowed,
+            refused=self._refused,
+            origins=self._origins,
+        )
+
+    def is_settled(self, now: float, search: SearchState) -> bool:
+        """Whether a better offer is not waited for any more."""
+        if search.over or self._names_bytes:
+            return True
+        if self._first_s is None:
+            return False
+        wait_s = SETTLE_S if search.origin_over else ORIGIN_WAIT_S
+        return now >= self._first_s + wait_s
+
+    def next_look_s(self, search: SearchState) -> float | None:
+        """When the choice is due though nothing happens; None where an event will tell."""
+        if self._first_s is None or search.over or self._names_bytes:
+            return None
+        return self._first_s + (SETTLE_S if search.origin_over else ORIGIN_WAIT_S)
+
+    def why_none(self, choice: Choice) -> str:
+        """Why nothing of what was offered can be fetched, for a person."""
+        if choice.rejected:
+            reasons = [_told(each.variant, self._refused.get(each.variant.id, each.reason)) for each in choice.rejected]
+            return "no acceptable variant is on offer: " + "; ".join(reasons[:_REASONS_SHOWN_MAX])
+        if self._offers:
+            return "every peer that offered it is banned or could not be reached"
+        return "no peer offers it"
+
+    @property
+    def _names_bytes(self) -> bool:
+        return bool(self._order.want.root or self._order.want.sha256)
+
+
+def reasons_of(choice: Choice, variants: Collection[str] = ()) -> str:
+    """The rejected variants of a choice with their reasons, as a trace shows them; those of `variants` left out."""
+    told = [_told(each.variant, each.reason) for each in choice.rejected if each.variant.id not in variants]
+    return "; ".join(told[:_REASONS_SHOWN_MAX])
+
+
+def _told(variant: Variant, reason: str) -> str:
+    return f"{variant.id[:12]}: {reason}"
