@@ -71,11 +71,12 @@ class TrackOffers:
         self._refused[variant_id] = reason
 
     def of(self, variant: Variant) -> dict[PeerKey, Offer]:
-        """Who offers the bytes of `variant`: under its own name, or by the SHA-256 that both state."""
+        """Who offers the bytes of `variant`: under its own name, or, where its root lets each chunk be verified, by the
+        SHA-256 that both state.
+        """
         found: dict[PeerKey, Offer] = {}
         for (peer, variant_id), offer in self._offers.items():
-            same = variant.sha256 is not None and offer.variant.sha256 == variant.sha256
-            if variant_id == variant.id or (same and offer.variant.size == variant.size and peer not in found):
+            if variant_id == variant.id or (peer not in found and _is_same_file(offer.variant, variant)):
                 found[peer] = offer
         return found
 
@@ -124,6 +125,11 @@ def reasons_of(choice: Choice, variants: Collection[str] = ()) -> str:
     """The rejected variants of a choice with their reasons, as a trace shows them; those of `variants` left out."""
     told = [_told(each.variant, each.reason) for each in choice.rejected if each.variant.id not in variants]
     return "; ".join(told[:_REASONS_SHOWN_MAX])
+
+
+def _is_same_file(offered: Variant, rooted: Variant) -> bool:
+    stated = rooted.sha256 is not None and offered.sha256 == rooted.sha256
+    return stated and rooted.root is not None and offered.root is None and offered.size == rooted.size
 
 
 def _told(variant: Variant, reason: str) -> str:

@@ -40,8 +40,8 @@ def choose(
 
     `lossy_allowed` is what the album's cap on lossy tracks leaves; `refused` are ids that were tried and found wanting;
     `origins` are the sources that come before others of equal quality.
-    Order: codec preference, then lossless, then origins, then (with `prefer_canonical`) the number of distinct peers
-    that hold it, then size.
+    Order: codec preference, then lossless, then origins, then what can be verified chunk by chunk, then (with
+    `prefer_canonical`) the number of distinct peers that hold it, then size.
     """
     holders: dict[str, set[str]] = {}
     of_origin: set[str] = set()
@@ -62,10 +62,10 @@ def choose(
         else:
             acceptable.append(variant)
 
-    def rank(variant: Variant) -> tuple[int, bool, bool, int, int, str]:
+    def rank(variant: Variant) -> tuple[int, bool, bool, bool, int, int, str]:
         peers = len(holders[variant.id]) if constraints.prefer_canonical else 0
         quality = _codec_rank(variant, constraints), not variant.lossless
-        return *quality, variant.id not in of_origin, -peers, -variant.size, variant.id
+        return *quality, variant.id not in of_origin, variant.root is None, -peers, -variant.size, variant.id
 
     return Choice(acceptable=tuple(sorted(acceptable, key=rank)), rejected=tuple(rejected))
 
