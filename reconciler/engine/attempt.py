@@ -148,6 +148,10 @@ class Attempt:
             return self.chunk_hashes[chunk] == found.digest
         return said
 
+    def order_changed(self, order: TrackOrder) -> None:
+        """The track is called otherwise, or goes elsewhere; its bytes are the same."""
+        self._order = order
+
     # ---- opening -----------------------------------------------------------------------------------------------------
 
     def _open_part(self) -> None:

@@ -15,7 +15,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -81,6 +81,10 @@ class JobDisk:
         self._root = Path(order.allowed_root)
         self._tracks = {track.want.position: track for track in order.tracks}
 
+    def under(self, order: JobOrder) -> "JobDisk":
+        """The same work under another order of the same job; what is being done goes on under the old one."""
+        return JobDisk(order, self._shelves, stamp=self._stamp)
+
     def open(self, command: OpenPart) -> PartOpened | Published | DiskRefused:
         """Adopt the file if it is published already, else make or resume its part."""
         track, variant = self._tracks[command.position], command.variant
@@ -88,8 +92,10 @@ class JobDisk:
             adopted = self._adopt(track, variant)
             if adopted is not None:
                 return adopted
+            part = self._part(command.position, command.part_id)
+            self._shelves.parts.inherit(part, allowed_root=self._root, unless_at=self._positions_of(track))
             _, kept = self._shelves.parts.open(
-                self._part(command.position, command.part_id),
+                part,
                 allowed_root=self._root,
                 variant_id=command.part_id,
                 size=variant.size,
@@ -135,7 +141,9 @@ class JobDisk:
             self._record(track, variant, placed, named)
         except (DiskError, UnsafePathError, OSError) as error:
             return DiskRefused(position=command.position, message=str(error))
-        return Published(position=command.position, path=placed.path, how=_HOW[placed.how])
+        return Published(
+            position=command.position, generation=self._order.generation, path=placed.path, how=_HOW[placed.how]
+        )
 
     def discard(self, command: DiscardPart) -> DiskRefused | None:
         """Throw a part away, or set it aside with the reason."""
@@ -156,6 +164,14 @@ class JobDisk:
             return ""
         tolerance_ms = self._order.constraints.duration_tolerance_ms
         return audio.check(path, container=extension, duration_ms=track.duration_ms, tolerance_ms=tolerance_ms).reason
+
+    def _positions_of(self, track: TrackOrder) -> frozenset[TrackPosition]:
+        """Where the very same thing is wanted, `track`'s own place among them: a part there is in use."""
+        return frozenset(
+            position
+            for position, other in self._tracks.items()
+            if replace(other.want, position=track.want.position) == track.want
+        )
 
     def _part(self, position: TrackPosition, part_id: str) -> PartName:
         return PartName(job_id=self._order.job_id, position=position, part_id=part_id)
@@ -179,7 +195,9 @@ class JobDisk:
         named = _Named(root=hashes.root, sha256=hashes.sha256, chunk_hashes=hashes.chunk_hashes)
         self._record(track, variant, placed, named)
         self._shelves.parts.discard_all(part, allowed_root=self._root)
-        return Published(position=track.want.position, path=placed.path, how="adopted")
+        return Published(
+            position=track.want.position, generation=self._order.generation, path=placed.path, how="adopted"
+        )
 
     def _record(self, track: TrackOrder, variant: Variant, placed: Placed, named: "_Named") -> None:
         """Index the file and record that the track is completed, once, together with its event."""

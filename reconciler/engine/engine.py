@@ -51,6 +51,8 @@ class Engine:
         self._make_byte_path = make_byte_path
         self._on_change = on_change
         self._running: dict[JobId, tuple[JobRunner, asyncio.Task[None]]] = {}
+        self._orders: dict[JobId, JobOrder] = {}
+        """What each running job was last asked for."""
         self._ended: dict[JobId, JobProgress] = {}
         self._lanes: BytePath | None = None
         self._part_numbers = itertools.count(1)
@@ -85,11 +87,20 @@ class Engine:
         await self._open.wait()
 
     async def start(self, order: JobOrder) -> None:
-        """Begin to fetch `order`; the same generation running already is left alone, another one is stopped first."""
+        """Begin to fetch `order`.
+
+        The same generation running already is left alone; a job that runs under another goes on under this one, and
+        keeps what both ask for with all that is under way.
+        """
         await self.ready()
         running = self._running.get(order.job_id)
         if running is not None:
-            if running[0].progress().generation == order.generation:
+            before = self._orders[order.job_id]
+            if before.generation == order.generation:
+                return
+            if _may_change(before, order):
+                self._orders[order.job_id] = order
+                running[0].change(order)
                 return
             await self.stop(order.job_id)
         if len(self._running) >= JOBS_MAX:
@@ -100,6 +111,7 @@ class Engine:
         runner = self._make_runner(order, self._lanes)
         task = self._tasks.create_task(self._run(order, runner), name=f"job {order.job_id}")
         self._running[order.job_id] = runner, task
+        self._orders[order.job_id] = order
 
     async def stop(self, job_id: JobId) -> None:
         """Stop a job and wait until it has let go of its files; nothing happens where it does not run."""
@@ -166,6 +178,7 @@ class Engine:
                 ended = replace(ended, outcome="failed", retriable=True, error=error)
             self._ended[order.job_id] = ended
             self._running.pop(order.job_id, None)
+            self._orders.pop(order.job_id, None)
         self._on_change(order.job_id)
 
     def _route(self, events: tuple[LaneEvent, ...]) -> None:
@@ -173,3 +186,12 @@ class Engine:
             running = self._running.get(told.tag.job_id)
             if running is not None:
                 running[0].deliver(told.event)
+
+
+def _may_change(before: JobOrder, order: JobOrder) -> bool:
+    """Whether a running job can go on under `order`: its disk and its sources are the same."""
+    sources_before = before.constraints.use_overlay, before.constraints.use_soulseek
+    return before.allowed_root == order.allowed_root and sources_before == (
+        order.constraints.use_overlay,
+        order.constraints.use_soulseek,
+    )

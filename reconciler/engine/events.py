@@ -6,6 +6,7 @@ Owns: the two vocabularies of the job machine (engine.job): events in, commands 
 from dataclasses import dataclass, field
 from typing import Literal, NewType
 
+from reconciler.engine.order import JobOrder
 from reconciler.ids import ChunkIndex, Root, Sha256, TrackPosition
 from reconciler.sources.base import Found, Offer, PeerKey, Variant, Want
 from reconciler.traces.model import EventType
@@ -173,8 +174,17 @@ class Published:
     """The file has its name, and the fact is on record."""
 
     position: TrackPosition
+    generation: int
+    """Of the order under which it was recorded: an order changed meanwhile has the file adopted under its own."""
     path: str
     how: Literal["published", "adopted", "renamed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderChanged:
+    """The manifest was edited: from now on `order` is what is asked for. Its sources are those of the order before."""
+
+    order: JobOrder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,21 +197,19 @@ class TimePassed:
     """A deadline that the machine named has come."""
 
 
+TrackEvent = ChunkListArrived | ChunkListRefused | PartOpened | DiskRefused | WholeVerified | WholeRefused | Published
+"""What concerns one track."""
+
 Event = (
-    PeersFound
+    TrackEvent
+    | PeersFound
     | SearchEnded
-    | ChunkListArrived
-    | ChunkListRefused
-    | PartOpened
-    | DiskRefused
     | PeerConnected
     | PeerQueued
     | ChunkArrived
     | TransferEnded
     | TransferFailed
-    | WholeVerified
-    | WholeRefused
-    | Published
+    | OrderChanged
     | StopAsked
     | TimePassed
 )
@@ -244,6 +252,14 @@ class DiscardPart:
     part_id: str
     quarantine: bool
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosePart:
+    """Write no more to this part; it stays on disk, and another track of the job may take it over. Not answered."""
+
+    position: TrackPosition
+    part_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,4 +326,6 @@ class Note:
     facts: dict[str, str | int | float | bool] = field(default_factory=dict)
 
 
-Command = Search | FetchChunkList | OpenPart | DiscardPart | Read | CancelRead | VerifyWhole | Publish | Note
+Command = (
+    Search | FetchChunkList | OpenPart | ClosePart | DiscardPart | Read | CancelRead | VerifyWhole | Publish | Note
+)

@@ -12,34 +12,36 @@ one for neither.
 from collections.abc import Iterator, Mapping
 from typing import Literal, assert_never
 
-from reconciler.engine.attempt import Attempt, AttemptPhase
+from reconciler.engine.advance import Advance
+from reconciler.engine.attempt import Attempt
 from reconciler.engine.bandwidth import BandwidthCap
 from reconciler.engine.events import (
     ChunkArrived,
     ChunkListArrived,
     ChunkListRefused,
+    ClosePart,
     Command,
     DiskRefused,
     Event,
     Note,
+    OrderChanged,
     PartOpened,
     PeerConnected,
     PeerQueued,
     PeersFound,
     Published,
     Read,
-    Search,
     SearchEnded,
     StopAsked,
     TimePassed,
+    TrackEvent,
     TransferEnded,
     TransferFailed,
     WholeRefused,
     WholeVerified,
 )
 from reconciler.engine.notes import chunk_note, trouble_note
-from reconciler.engine.offers import SearchState
-from reconciler.engine.order import JobOrder, JobProgress
+from reconciler.engine.order import JobOrder, JobProgress, TrackOrder
 from reconciler.engine.pace import Patience
 from reconciler.engine.peers import Peer
 from reconciler.engine.schedule import Fetching, Lease, by_cost, endgame_lease, next_lease, wants_more
@@ -48,13 +50,6 @@ from reconciler.engine.track import Phase, Rules, TrackMachine
 from reconciler.engine.transfers import Transfer
 from reconciler.sources.base import Etiquette, Found, PeerTrouble
 from reconciler.traces.model import EventType
-
-# Tracks fetched side by side: enough that a peer which lacks one track still has work, few enough that albums finish
-# track by track.
-TRACKS_OPEN_MAX = 4
-
-# The source that helps others' tracks; the only one whose peers publish roots.
-OVERLAY = "overlay"
 
 # How often an idle peer is considered for the end game: what is late grows later with time alone.
 ENDGAME_LOOK_S = 0.25
@@ -71,17 +66,11 @@ class JobMachine:
         self._out: list[Command] = []
         self._swarm = Swarm(out=self._out, etiquettes=etiquettes, stall_timeout_s=patience.stall_timeout_s)
         self._now = float("-inf")
-        self._searching = set(etiquettes)
         self._origins = frozenset(name for name, etiquette in etiquettes.items() if etiquette.sequential)
-        self._overlay_may_help = OVERLAY in etiquettes
+        self._advance = Advance(swarm=self._swarm, origins=self._origins, out=self._out)
         self._cap = BandwidthCap(order.constraints.overlay_bandwidth_kbps * 1000 / 8)
-        rules = Rules(constraints=order.constraints, origins=self._origins, rescue=patience.rescue)
-        self._tracks = {
-            track.want.position: TrackMachine(
-                track, rules=rules, out=self._out, usable=self._swarm.usable, ban=self._swarm.ban
-            )
-            for track in order.tracks
-        }
+        self._rescue = patience.rescue
+        self._tracks = {track.want.position: self._new_track(track) for track in order.tracks}
         self._out.append(
             Note(
                 type=EventType.JOB_START,
@@ -89,7 +78,14 @@ class JobMachine:
                 facts={"tracks": len(order.tracks), "generation": order.generation, "target_dir": order.target_dir},
             )
         )
-        self._out.append(Search(sources=tuple(sorted(etiquettes)), wants=tuple(track.want for track in order.tracks)))
+        self._advance.seek(etiquettes, tuple(track.want for track in order.tracks))
+
+    def _new_track(self, track: TrackOrder) -> TrackMachine:
+        return TrackMachine(track, rules=self._rules, out=self._out, usable=self._swarm.usable, ban=self._swarm.ban)
+
+    @property
+    def _rules(self) -> Rules:
+        return Rules(constraints=self.order.constraints, origins=self._origins, rescue=self._rescue)
 
     # ---- the four things a runner does with it -----------------------------------------------------------------------
 
@@ -101,7 +97,7 @@ class JobMachine:
         self._take(event, now)
         if self.outcome is None:
             self._swarm.drop_late(now)
-            self._advance(now)
+            self._advance.move(self._tracks.values(), self.order.constraints, now)
             self._schedule(now)
             self._finish_if_done()
 
@@ -137,15 +133,7 @@ class JobMachine:
                 for found in event.found:
                     self._found(found, now)
             case SearchEnded():
-                self._searching.discard(event.source)
-            case ChunkListArrived():
-                self._tracks[event.position].list_arrived(event)
-            case ChunkListRefused():
-                self._tracks[event.position].list_refused(event)
-            case PartOpened():
-                self._tracks[event.position].part_opened(event)
-            case DiskRefused():
-                self._disk_refused(event)
+                self._advance.search_ended(event.source)
             case PeerConnected():
                 self._swarm.connected(event.transfer)
             case PeerQueued():
@@ -156,17 +144,35 @@ class JobMachine:
                 self._swarm.close(event.transfer)
             case TransferFailed():
                 self._transfer_failed(event, now)
-            case WholeVerified():
-                self._tracks[event.position].whole_verified(event)
-            case WholeRefused():
-                self._tracks[event.position].whole_refused(event)
-            case Published():
-                self._tracks[event.position].published(event)
-                self._swarm.cancel_track(event.position)
+            case OrderChanged():
+                self._order_changed(event.order, now)
             case StopAsked():
                 self._end("stopped")
             case TimePassed():
                 pass
+            case _:
+                # What concerns a track that the job does not have any more is nobody's.
+                if (track := self._tracks.get(event.position)) is not None:
+                    self._take_for(track, event)
+
+    def _take_for(self, track: TrackMachine, event: TrackEvent) -> None:
+        match event:
+            case ChunkListArrived():
+                track.list_arrived(event)
+            case ChunkListRefused():
+                track.list_refused(event)
+            case PartOpened():
+                track.part_opened(event)
+            case DiskRefused():
+                self._disk_refused(track, event)
+            case WholeVerified():
+                track.whole_verified(event)
+            case WholeRefused():
+                track.whole_refused(event)
+            case Published():
+                if event.generation == self.order.generation:
+                    track.published(event)
+                    self._swarm.cancel_track(event.position)
             case _:
                 assert_never(event)
 
@@ -188,15 +194,15 @@ class JobMachine:
         transfer.came(event.chunk, bytes_received=event.bytes_received, now=now)
         peer = self._swarm.peers[transfer.offer.peer]
         peer.moved_s = now
-        track = self._tracks[transfer.position]
-        attempt = track.attempt_of(transfer.plan)
+        track = self._tracks.get(transfer.position)
+        attempt = None if track is None else track.attempt_of(transfer.plan)
         matches = event.matches if attempt is None else attempt.judge(event.chunk, event.print, event.matches)
         if matches is False:
             self._wrong_chunk(peer, transfer, event)
         elif self._counts(transfer, attempt, matches=matches) and attempt and self._take_chunk(attempt, event, peer):
             peer.delivered(bytes_received=event.bytes_received, duration_s=event.duration_s)
             self._out.append(chunk_note(peer, transfer, event, "verified" if matches else "received"))
-            if track.rescue is not None and track.rescue.is_of_origin(transfer.offer):
+            if track and track.rescue is not None and track.rescue.is_of_origin(transfer.offer):
                 track.rescue.origin_brought(event.bytes_received, now)
             self._swarm.drop_overtaken(transfer.plan)
             attempt.check_whole()
@@ -231,119 +237,51 @@ class JobMachine:
         transfer = self._swarm.close(event.transfer)
         if transfer is None or transfer.cancelled or event.code == "cancelled":
             return
-        if event.code == "disk":
-            self._disk_refused(DiskRefused(position=transfer.position, message=event.message))
+        track = self._tracks.get(transfer.position)
+        if event.code == "disk" and track is not None:
+            self._disk_refused(track, DiskRefused(position=transfer.position, message=event.message))
         else:
             self._swarm.failed(event, transfer, now)
 
-    def _disk_refused(self, event: DiskRefused) -> None:
-        track = self._tracks[event.position]
+    def _order_changed(self, order: JobOrder, now: float) -> None:
+        """Go on under another order: what was done for a track that is wanted as before is kept, with all of its
+        requests.
+        """
+        before, kept = self._tracks, 0
+        self.order = order
+        self._cap = BandwidthCap(order.constraints.overlay_bandwidth_kbps * 1000 / 8)
+        self._tracks, fresh = {}, []
+        for wanted in order.tracks:
+            track = before.get(wanted.want.position)
+            if track is not None and track.may_go_on_as(wanted):
+                track.order_changed(wanted, self._rules)
+                kept += 1
+            else:
+                track = self._new_track(wanted)
+                fresh.append(wanted.want)
+            self._tracks[track.position] = track
+        dropped = [track for position, track in before.items() if self._tracks.get(position) is not track]
+        for track in dropped:
+            self._drop_track(track, now)
+        facts = {"generation": order.generation, "kept": kept, "new": len(fresh), "dropped": len(dropped)}
+        self._out.append(Note(type=EventType.JOB_START, action="changed", facts=dict(facts)))
+        if fresh:
+            self._advance.seek(self._swarm.sources, tuple(fresh))
+
+    def _drop_track(self, track: TrackMachine, now: float) -> None:
+        """Let go of a track that is not wanted any more; its parts stay for whoever wants the same."""
+        if track.rescue is not None:
+            track.rescue.ended(now, "not wanted any more")
+        for attempt in track.attempts:
+            self._swarm.cancel_plan(attempt.plan)
+            self._out.append(ClosePart(position=track.position, part_id=attempt.part_id))
+
+    def _disk_refused(self, track: TrackMachine, event: DiskRefused) -> None:
         if not track.is_done:
             track.disk_refused(event)
             self._swarm.cancel_track(track.position)
 
-    # ---- deciding ----------------------------------------------------------------------------------------------------
-
-    def _advance(self, now: float) -> None:
-        """Move every track as far as it can go by itself."""
-        for track in self._tracks.values():
-            before = None
-            while track.state != before:  # each variant is tried at most once: this ends
-                before = track.state
-                self._advance_track(track, now)
-
-    def _advance_track(self, track: TrackMachine, now: float) -> None:
-        match track.phase:
-            case Phase.SEEKING:
-                track.seek(
-                    now,
-                    search=self._search,
-                    may_open=sum(t.is_open for t in self._tracks.values()) < TRACKS_OPEN_MAX,
-                    lossy_allowed=self._lossy_allowed(),
-                )
-            case Phase.FETCHING:
-                self._help(track, now)
-                for attempt in list(track.attempts):
-                    if track.phase is Phase.FETCHING:
-                        self._advance_attempt(track, attempt, now)
-            case Phase.PUBLISHING | Phase.COMPLETED | Phase.FAILED:
-                pass
-            case _:
-                assert_never(track.phase)
-
-    def _advance_attempt(self, track: TrackMachine, attempt: Attempt, now: float) -> None:
-        match attempt.phase:
-            case AttemptPhase.OPENING:
-                attempt.open(search_over=not self._searching)
-            case AttemptPhase.FETCHING:
-                if attempt.only is not None and not self._swarm.usable(attempt.only):
-                    attempt.release_only()
-                if not self._can_go_on(track, attempt):
-                    attempt.refuse(self._why_none_left(attempt))
-            case AttemptPhase.VERIFYING:
-                self._swarm.cancel_plan(attempt.plan)
-            case AttemptPhase.WHOLE:
-                self._swarm.cancel_track(track.position)
-                track.publish(attempt, now)
-            case AttemptPhase.REFUSED:
-                self._swarm.cancel_plan(attempt.plan)
-                track.drop(attempt)
-            case _:
-                assert_never(attempt.phase)
-
-    def _help(self, track: TrackMachine, now: float) -> None:
-        """Let the overlay verify what the origin sends, and help it where it is behind."""
-        rescue = track.rescue
-        if rescue is None or not self._overlay_may_help or rescue.attempt.plan is None:
-            return
-        plan = rescue.attempt.plan
-        origin = [each for each in self._swarm.of_plan(plan) if rescue.is_of_origin(each.offer)]
-        own = rescue.origin_offers()
-        choice = track.offers.ranked(lossy_allowed=self._lossy_allowed())
-        if len(track.attempts) == 1:
-            streams = any(self._swarm.peers[key].etiquette.sequential for key in own)
-            rescue.consult(choice, track.offers.of, streams=streams)
-        reachable = any(self._swarm.usable(key) for key in own)
-        other = rescue.best_other(choice) if len(track.attempts) == 1 else None
-        match rescue.look(origin, reachable=reachable, other=other, now=now):
-            case "help":
-                self._swarm.loosen(plan)
-            case "beside":
-                assert other is not None
-                track.attempt(other, chosen="its origin is behind and no variant on offer has the same bytes")
-            case "search":
-                if OVERLAY not in self._searching:
-                    self._searching.add(OVERLAY)
-                    self._out.append(Search(sources=(OVERLAY,), wants=(track.order.want,)))
-            case "nothing":
-                if rescue.lag is None:
-                    self._swarm.tighten(plan)
-
-    @property
-    def _search(self) -> SearchState:
-        return SearchState(over=not self._searching, origin_over=not self._searching & self._origins)
-
-    def _lossy_allowed(self) -> bool:
-        cap = self.order.constraints.max_lossy_tracks_per_album
-        lossy = sum(bool(track.variant and not track.variant.lossless) for track in self._tracks.values())
-        return cap is None or lossy < cap
-
-    def _can_go_on(self, track: TrackMachine, attempt: Attempt) -> bool:
-        """Whether anybody is bringing a chunk of `attempt`, or could, or may yet be found."""
-        if self._searching or self._swarm.of_plan(attempt.plan):
-            return True
-        if track.rescue is not None and track.rescue.awaits_answer:
-            return True
-        plan = attempt.plan
-        assert plan is not None
-        return any(
-            self._swarm.usable(peer) and plan.next_missing(offer.holds, 1) is not None
-            for peer, offer in attempt.offers().items()
-        )
-
-    def _why_none_left(self, attempt: Attempt) -> str:
-        reasons = [self._swarm.why_out(key) for key in attempt.offers()]
-        return "no peer is left that holds the rest (" + "; ".join(sorted(reasons)[:3]) + ")"
+    # ---- scheduling --------------------------------------------------------------------------------------------------
 
     def _schedule(self, now: float) -> None:
         """Give every peer that may take a request the best one for it."""
@@ -405,22 +343,13 @@ class JobMachine:
 
     def _deadlines(self) -> Iterator[float]:
         for track in self._tracks.values():
-            if (deadline := track.next_deadline(self._search)) is not None:
-                yield deadline
-            if (deadline := self._rescue_deadline(track)) is not None:
+            if (deadline := self._advance.deadline(track, self._now)) is not None:
                 yield deadline
         yield from self._swarm.deadlines()
         if any(track.phase is Phase.FETCHING for track in self._tracks.values()):
             for peer in self._swarm.peers.values():
                 if peer.usable and len(peer.transfers) < peer.requests_max():
                     yield from self._peer_deadlines(peer)
-
-    def _rescue_deadline(self, track: TrackMachine) -> float | None:
-        rescue = track.rescue
-        if rescue is None or track.phase is not Phase.FETCHING or not self._overlay_may_help:
-            return None
-        origin = [each for each in self._swarm.of_plan(rescue.attempt.plan) if rescue.is_of_origin(each.offer)]
-        return rescue.next_look_s(origin, self._now)
 
     def _peer_deadlines(self, peer: Peer) -> Iterator[float]:
         """When an idle peer should be looked at again: after its pause, under the cap, or for the end game."""
@@ -442,7 +371,9 @@ class JobMachine:
         self._swarm.check_invariants()
         if self.outcome is None:
             waits = (
-                self._searching or self._swarm.transfers or any(track.awaits_answer for track in self._tracks.values())
+                self._advance.is_searching
+                or self._swarm.transfers
+                or any(track.awaits_answer for track in self._tracks.values())
             )
             assert waits or self._out or self.next_deadline() is not None, "nothing will ever happen again"
         else:

@@ -66,6 +66,11 @@ class TrackOffers:
             self._first_s = now
         return True
 
+    def order_changed(self, order: TrackOrder, constraints: Constraints) -> None:
+        """Judge by these from now on."""
+        self._order = order
+        self._constraints = constraints
+
     def refuse(self, variant_id: str, reason: str) -> None:
         """Never choose this variant again for this track."""
         self._refused[variant_id] = reason

@@ -75,6 +75,10 @@ class PeerProgress:
     chunks_refused: int
     """Chunks that did not match their hash."""
     banned: bool
+    in_line: bool = False
+    """Whether it lets us wait."""
+    place: int | None = None
+    """Where in its line, as far as it says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

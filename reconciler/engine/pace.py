@@ -56,10 +56,11 @@ class Lag:
 class OriginPace:
     """The pace of one attempt's origin."""
 
-    def __init__(self, policy: RescuePolicy, now: float) -> None:
+    def __init__(self, policy: RescuePolicy) -> None:
         self._policy = policy
-        self._begun_s = now
-        self._moved_s = now
+        self._begun_s: float | None = None
+        """When bytes were first expected; None until then."""
+        self._moved_s = 0.0
         self._arrivals: deque[tuple[float, int]] = deque()
 
     def arrived(self, size_bytes: int, now: float) -> None:
@@ -72,9 +73,9 @@ class OriginPace:
             self._arrivals.append((now, size_bytes))
         self._trim(now)
 
-    def begin_again(self, now: float) -> None:
-        """Measure from here: what was before is forgiven."""
-        self._begun_s = self._moved_s = now
+    def begin_again(self) -> None:
+        """Measure anew: what was before is forgiven."""
+        self._begun_s = None
         self._arrivals.clear()
 
     def lag(self, transfers: Iterable[Transfer], *, reachable: bool, now: float) -> Lag | None:
@@ -82,6 +83,8 @@ class OriginPace:
 
         `transfers` are the requests that it has now; `reachable` is False once none of its peers may be asked again.
         """
+        if self._begun_s is None:
+            self._begun_s = self._moved_s = now
         open_now = list(transfers)
         queued = [each.queued_since_s for each in open_now if each.queued_since_s is not None]
         if not reachable and not open_now:
@@ -102,12 +105,14 @@ class OriginPace:
     def next_look_s(self, transfers: Iterable[Transfer], now: float) -> float:
         """When it may have fallen behind though nothing happens."""
         queued = [each.queued_since_s for each in transfers if each.queued_since_s is not None]
+        if self._begun_s is None:
+            return now
         looks = [self._moved_s + self._policy.stall_timeout_s, self._begun_s + self._policy.min_duration_s]
         looks += [since + self._policy.max_queue_time_s for since in queued]
         return min((look for look in looks if look > now), default=now + self._policy.stall_timeout_s)
 
     def _slow(self, now: float) -> Lag | None:
-        if now - self._begun_s < self._policy.min_duration_s:
+        if now - self._since(now) < self._policy.min_duration_s:
             return None
         self._trim(now)
         rate = sum(size for _, size in self._arrivals) / self._policy.min_duration_s
@@ -116,9 +121,12 @@ class OriginPace:
         message = f"{rate * 8 / 1000:.1f} kbit/s over {self._policy.min_duration_s:.0f} s"
         return self._lag("slow", message, now, bytes_per_s=round(rate, 1))
 
+    def _since(self, now: float) -> float:
+        return now if self._begun_s is None else self._begun_s
+
     def _trim(self, now: float) -> None:
         while self._arrivals and self._arrivals[0][0] < now - self._policy.min_duration_s:
             self._arrivals.popleft()
 
     def _lag(self, reason: LagReason, message: str, now: float, **figures: float) -> Lag:
-        return Lag(reason=reason, message=message, figures={"after_s": round(now - self._begun_s, 1), **figures})
+        return Lag(reason=reason, message=message, figures={"after_s": round(now - self._since(now), 1), **figures})

@@ -16,7 +16,7 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +63,12 @@ class PartName:
     @property
     def stem(self) -> str:
         """The file name without its extension."""
-        return self.track + hashlib.sha256(self.part_id.encode()).hexdigest()[:_STEM_DIGITS]
+        return self.track + self.digest
+
+    @property
+    def digest(self) -> str:
+        """Its variant's id, short and fit for a file name."""
+        return hashlib.sha256(self.part_id.encode()).hexdigest()[:_STEM_DIGITS]
 
 
 class PartWriter:
@@ -151,6 +156,22 @@ class PartStore:
                 kept = ()
             _write_journal(path.with_suffix(".journal"), header, kept)
         return path, kept
+
+    def inherit(self, name: PartName, *, allowed_root: Path, unless_at: Collection[TrackPosition]) -> None:
+        """Take over the part of this variant from a place in the job's list where it stood before an edit.
+
+        Those at `unless_at` are in use, and an own part is better than any other.
+        """
+        path = self.path_of(name, allowed_root)
+        if path.exists():
+            return
+        for old in sorted(path.parent.glob(f"{name.job_id}.*.{name.digest}.part")):
+            position = old.name.split(".")[1]
+            if position.isdecimal() and int(position) not in unless_at:
+                with _disk("take over", old):
+                    old.with_suffix(".journal").rename(path.with_suffix(".journal"))
+                    old.rename(path)
+                return
 
     def discard(self, name: PartName, *, allowed_root: Path) -> None:
         """Remove a part and its journal; nothing happens where there is none."""

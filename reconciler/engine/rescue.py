@@ -46,19 +46,18 @@ class Rescue:
         out: list[Command],
         usable: Callable[[PeerKey], bool],
         ban: Callable[[PeerKey, str], None],
-        now: float,
     ) -> None:
         self.attempt = attempt
         self.joined: Variant | None = None
         self.lag: Lag | None = None
         """Why it is active; None = it is not."""
-        self._pace = OriginPace(policy, now)
+        self._pace = OriginPace(policy)
         self._out = out
         self._usable = usable
         self._ban = ban
         self._candidates: dict[str, ChunkListSearch] = {}
         self._other: set[str] = set()
-        self._since_s = now
+        self._since_s = 0.0
         self._searched_s = float("-inf")
 
     # ---- the oracle --------------------------------------------------------------------------------------------------
@@ -152,7 +151,7 @@ class Rescue:
             active_s = round(now - self._since_s, 1)
             reason = self.lag.reason
             self.lag = None
-            self._pace.begin_again(now)
+            self._pace.begin_again()
             self.attempt.help_from(None)
             self._note(
                 EventType.RESCUE_MODE_DEACTIVATED,

@@ -5,6 +5,7 @@ engine.disk).
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, assert_never
@@ -15,6 +16,7 @@ from reconciler.engine.events import (
     CancelRead,
     ChunkListArrived,
     ChunkListRefused,
+    ClosePart,
     Command,
     DiscardPart,
     DiskRefused,
@@ -22,6 +24,7 @@ from reconciler.engine.events import (
     FetchChunkList,
     Note,
     OpenPart,
+    OrderChanged,
     PartOpened,
     PeersFound,
     Publish,
@@ -36,7 +39,7 @@ from reconciler.engine.events import (
 )
 from reconciler.engine.job import JobMachine
 from reconciler.engine.lane_orders import BytePath, PartId, ReadRange, Tag
-from reconciler.engine.order import JobProgress
+from reconciler.engine.order import JobOrder, JobProgress
 from reconciler.errors import PeerError
 from reconciler.ids import JobId, TrackPosition, make_ulid
 from reconciler.sources.base import Source, Want
@@ -111,12 +114,18 @@ class JobRunner:
         self._changed = changed
         self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX_MAX)
         self._parts: dict[tuple[TrackPosition, str], PartId] = {}
-        self._disk_turn = {track.want.position: asyncio.Lock() for track in machine.order.tracks}
+        self._disk_turn: defaultdict[TrackPosition, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._closing: set[asyncio.Task[None]] = set()
         self._seen: tuple[object, ...] = ()
 
     def deliver(self, event: Event) -> None:
         """Hand over what happened; called on the loop's thread."""
         self._inbox.put_nowait(event)
+
+    def change(self, order: JobOrder) -> None:
+        """Go on under another order of the same job."""
+        self._disk = self._disk.under(order)
+        self.deliver(OrderChanged(order=order))
 
     def stop(self) -> None:
         """Ask the job to let go; `run` ends soon after."""
@@ -176,7 +185,9 @@ class JobRunner:
             case FetchChunkList():
                 self._ask(self._fetch_list(command), tasks, asking)
             case OpenPart() | VerifyWhole() | Publish() | DiscardPart():
-                tasks.create_task(self._on_disk(command))
+                tasks.create_task(self._on_disk(command, self._disk))
+            case ClosePart():
+                self._ask(self._close(command), tasks, self._closing)
             case _:
                 assert_never(command)
 
@@ -226,16 +237,22 @@ class JobRunner:
             return
         self.deliver(ChunkListArrived(position=offer.position, peer=offer.peer, variant_id=offer.variant.id, raw=raw))
 
-    async def _on_disk(self, command: OpenPart | VerifyWhole | Publish | DiscardPart) -> None:
-        """One step on the disk; the steps of a track keep their order, those of different tracks do not wait for each
-        other.
-        """
+    async def _close(self, command: ClosePart) -> None:
         async with self._disk_turn[command.position]:
-            answer = await asyncio.to_thread(self._disk_step, command)
+            await asyncio.to_thread(self._detach, (command.position, command.part_id))
+
+    async def _on_disk(self, command: OpenPart | VerifyWhole | Publish | DiscardPart, disk: JobDisk) -> None:
+        """One step on the disk; the steps of a track keep their order, those of different tracks do not wait for each
+        other. A part is opened once those that are being closed are: it may be one of them, at another place.
+        """
+        if self._closing and isinstance(command, OpenPart):
+            await asyncio.wait(set(self._closing))
+        async with self._disk_turn[command.position]:
+            answer = await asyncio.to_thread(self._disk_step, command, disk)
         if answer is not None:
             self.deliver(answer)
 
-    def _disk_step(self, command: OpenPart | VerifyWhole | Publish | DiscardPart) -> Event | None:
+    def _disk_step(self, command: OpenPart | VerifyWhole | Publish | DiscardPart, disk: JobDisk) -> Event | None:
         """The blocking part of it, in a thread."""
         if isinstance(command, Publish):
             self._detach_track(command.position)
@@ -243,22 +260,22 @@ class JobRunner:
             self._detach((command.position, command.part_id))
         match command:
             case OpenPart():
-                answer = self._disk.open(command)
-                return self._attach(command, answer) if isinstance(answer, PartOpened) else answer
+                answer = disk.open(command)
+                return self._attach(command, answer, disk) if isinstance(answer, PartOpened) else answer
             case VerifyWhole():
-                return self._disk.verify(command)
+                return disk.verify(command)
             case Publish():
-                return self._disk.publish(command)
+                return disk.publish(command)
             case DiscardPart():
-                return self._disk.discard(command)
+                return disk.discard(command)
             case _:
                 assert_never(command)
 
-    def _attach(self, command: OpenPart, opened: PartOpened) -> Event:
+    def _attach(self, command: OpenPart, opened: PartOpened, disk: JobDisk) -> Event:
         """Let the lanes write to the part that was just opened."""
         try:
             part = self._around.new_part()
-            path = self._disk.part_path(command.position, command.part_id)
+            path = disk.part_path(command.position, command.part_id)
             self._around.lanes.attach(part, path, command.variant.size)
             self._parts[command.position, command.part_id] = part
         except OSError as error:

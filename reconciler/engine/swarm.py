@@ -32,6 +32,11 @@ class Swarm:
         self._stall_timeout_s = stall_timeout_s
         self._next_transfer = 1
 
+    @property
+    def sources(self) -> frozenset[str]:
+        """The sources whose peers may be asked."""
+        return frozenset(self._etiquettes)
+
     # ---- peers -------------------------------------------------------------------------------------------------------
 
     def meet(self, offer: Offer) -> bool:
@@ -89,9 +94,14 @@ class Swarm:
                 throughput_bytes_per_s=peer.throughput_bytes_per_s,
                 chunks_refused=peer.chunks_refused,
                 banned=bool(peer.banned),
+                in_line=bool(waiting := self._waiting_at(peer)),
+                place=min((each.place for each in waiting if each.place is not None), default=None),
             )
             for peer in self.peers.values()
         )
+
+    def _waiting_at(self, peer: Peer) -> list[Transfer]:
+        return [each for key in peer.transfers if (each := self.transfers[key]).queued_since_s is not None]
 
     def _let_go(self, peer: Peer, action: str, code: str, message: str) -> None:
         for transfer_id in sorted(peer.transfers):

@@ -151,6 +151,23 @@ class TrackMachine:
             path=self.path,
         )
 
+    # ---- another order -----------------------------------------------------------------------------------------------
+
+    def may_go_on_as(self, order: TrackOrder) -> bool:
+        """Whether what was done so far is good for `order` too."""
+        return self.order.want == order.want and self.phase in (Phase.SEEKING, Phase.FETCHING)
+
+    def order_changed(self, order: TrackOrder, rules: Rules) -> None:
+        """Go on under another order; a variant that its constraints forbid is given up."""
+        self.order = order
+        self._rules = rules
+        self.offers.order_changed(order, rules.constraints)
+        forbidden = {each.variant.id: each.reason for each in self.offers.ranked(lossy_allowed=True).rejected}
+        for attempt in self.attempts:
+            attempt.order_changed(order)
+            if (reason := forbidden.get(attempt.variant.id)) is not None:
+                attempt.refuse(f"the manifest was changed: {reason}")
+
     # ---- seeking -----------------------------------------------------------------------------------------------------
 
     def add_offer(self, offer: Offer, now: float) -> None:
@@ -162,16 +179,14 @@ class TrackMachine:
         choice = self.offers.ranked(lossy_allowed=lossy_allowed)
         if choice.acceptable:
             if may_open and self.offers.is_settled(now, search):
-                self._begin(choice, now)
+                self._begin(choice)
         elif search.over:
             self.fail(self.offers.why_none(choice))
 
-    def _begin(self, choice: Choice, now: float) -> None:
+    def _begin(self, choice: Choice) -> None:
         attempt = self.attempt(choice.acceptable[0], chosen=_why_chosen(choice))
         if self._rules.rescue.enabled:
-            self.rescue = Rescue(
-                attempt, self._rules.rescue, out=self._out, usable=self._usable, ban=self._ban, now=now
-            )
+            self.rescue = Rescue(attempt, self._rules.rescue, out=self._out, usable=self._usable, ban=self._ban)
         self.phase = Phase.FETCHING
 
     def attempt(self, variant: Variant, *, chosen: str) -> Attempt:
@@ -257,6 +272,9 @@ class TrackMachine:
 
     def published(self, event: Published) -> None:
         """The file has its name."""
+        for left in self.attempts:
+            if left.phase not in (AttemptPhase.WHOLE, AttemptPhase.REFUSED):
+                left.refuse("the file is published")
         self.phase = Phase.COMPLETED
         self.path = event.path
 

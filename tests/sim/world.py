@@ -17,6 +17,7 @@ from reconciler.engine.events import (
     ChunkListArrived,
     ChunkListRefused,
     ChunkPrint,
+    ClosePart,
     Command,
     DiscardPart,
     Event,
@@ -218,6 +219,8 @@ class World:
                 self._later(0.001, PartOpened(position=command.position, part_id=command.part_id, kept=kept))
             case DiscardPart():
                 self.result.disk[command.position] = {}
+            case ClosePart():
+                pass
             case Read():
                 self._serve(command)
             case CancelRead():
@@ -229,7 +232,10 @@ class World:
             case Publish():
                 self.result.published.append(command.position)
                 self._later(
-                    0.01, Published(position=command.position, path=f"/music/{command.position}", how="published")
+                    0.01,
+                    Published(
+                        position=command.position, generation=1, path=f"/music/{command.position}", how="published"
+                    ),
                 )
 
     def _take_note(self, note: Note) -> None:

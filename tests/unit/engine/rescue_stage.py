@@ -192,7 +192,14 @@ class Stage:
                 case VerifyWhole():
                     self.feed(WholeVerified(position=TRACK, part_id=command.part_id, sha256=None))
                 case Publish():
-                    self.feed(Published(position=TRACK, path="/music/song.flac", how="published"))
+                    self.feed(
+                        Published(
+                            position=TRACK,
+                            generation=self.machine.order.generation,
+                            path="/music/song.flac",
+                            how="published",
+                        )
+                    )
                 case cancel:
                     if type(cancel).__name__ == "CancelRead":
                         if (read := self.reads.pop(cancel.transfer, None)) is not None:
