@@ -14,6 +14,7 @@ from typing import Literal, assert_never
 
 from reconciler.engine.attempt import Attempt, AttemptPhase
 from reconciler.engine.bandwidth import BandwidthCap
+from reconciler.engine.commons import Commons
 from reconciler.engine.events import (
     ChunkArrived,
     ChunkListArrived,
@@ -24,6 +25,7 @@ from reconciler.engine.events import (
     Note,
     PartOpened,
     PeerConnected,
+    PeerJudged,
     PeerQueued,
     PeersFound,
     Published,
@@ -46,7 +48,7 @@ from reconciler.engine.schedule import Fetching, Lease, by_cost, endgame_lease, 
 from reconciler.engine.swarm import Swarm
 from reconciler.engine.track import Phase, Rules, TrackMachine
 from reconciler.engine.transfers import Transfer
-from reconciler.sources.base import Etiquette, Found, PeerTrouble
+from reconciler.sources.base import Etiquette, Found, PeerKey, PeerTrouble
 from reconciler.traces.model import EventType
 
 # Tracks fetched side by side: enough that a peer which lacks one track still has work, few enough that albums finish
@@ -63,13 +65,20 @@ Outcome = Literal["completed", "failed", "stopped"]
 
 
 class JobMachine:
-    """One job. `etiquettes` names the sources that may be asked and what their peers bear."""
+    """One job. `etiquettes` names the sources that may be asked and what their peers bear; `commons` is what it shares
+    with the other jobs.
+    """
 
-    def __init__(self, order: JobOrder, *, etiquettes: Mapping[str, Etiquette], patience: Patience) -> None:
+    def __init__(
+        self, order: JobOrder, *, etiquettes: Mapping[str, Etiquette], patience: Patience, commons: Commons
+    ) -> None:
         self.order = order
         self.outcome: Outcome | None = None
         self._out: list[Command] = []
-        self._swarm = Swarm(out=self._out, etiquettes=etiquettes, stall_timeout_s=patience.stall_timeout_s)
+        self._commons = commons
+        self._swarm = Swarm(
+            out=self._out, etiquettes=etiquettes, stall_timeout_s=patience.stall_timeout_s, commons=commons
+        )
         self._now = float("-inf")
         self._searching = set(etiquettes)
         self._origins = frozenset(name for name, etiquette in etiquettes.items() if etiquette.sequential)
@@ -78,7 +87,7 @@ class JobMachine:
         rules = Rules(constraints=order.constraints, origins=self._origins, rescue=patience.rescue)
         self._tracks = {
             track.want.position: TrackMachine(
-                track, rules=rules, out=self._out, usable=self._swarm.usable, ban=self._swarm.ban
+                track, rules=rules, out=self._out, usable=self._swarm.usable, ban=self._ban
             )
             for track in order.tracks
         }
@@ -165,6 +174,8 @@ class JobMachine:
                 self._swarm.cancel_track(event.position)
             case StopAsked():
                 self._end("stopped")
+            case PeerJudged():
+                self._peer_judged(event)
             case TimePassed():
                 pass
             case _:
@@ -173,13 +184,24 @@ class JobMachine:
     def _found(self, found: Found, now: float) -> None:
         if isinstance(found, PeerTrouble):
             self._trouble(found)
-        elif found.position in self._tracks and self._swarm.meet(found):
+        elif found.position in self._tracks and self._swarm.meet(found, now):
             self._tracks[found.position].add_offer(found, now)
 
     def _trouble(self, trouble: PeerTrouble) -> None:
         self._out.append(trouble_note(trouble))
         if trouble.code == "lied":
-            self._swarm.ban(trouble.peer, trouble.message)
+            self._ban(trouble.peer, trouble.message)
+
+    def _ban(self, key: PeerKey, reason: str) -> None:
+        """Never ask a peer again that broke its word, and let the other jobs know."""
+        self._swarm.ban(key, reason)
+        self._commons.lied(key, reason, self._now)
+
+    def _peer_judged(self, event: PeerJudged) -> None:
+        if event.banned:
+            self._swarm.ban(event.peer, event.banned)
+        else:
+            self._swarm.pardon(event.peer)
 
     def _chunk_arrived(self, event: ChunkArrived, now: float) -> None:
         transfer = self._swarm.transfers.get(event.transfer)
@@ -195,6 +217,7 @@ class JobMachine:
             self._wrong_chunk(peer, transfer, event)
         elif self._counts(transfer, attempt, matches=matches) and attempt and self._take_chunk(attempt, event, peer):
             peer.delivered(bytes_received=event.bytes_received, duration_s=event.duration_s)
+            self._commons.delivered(peer.key, bytes_received=event.bytes_received, duration_s=event.duration_s)
             self._out.append(chunk_note(peer, transfer, event, "verified" if matches else "received"))
             if track.rescue is not None and track.rescue.is_of_origin(transfer.offer):
                 track.rescue.origin_brought(event.bytes_received, now)
@@ -213,8 +236,9 @@ class JobMachine:
         promised = bool(transfer.offer.variant.root or transfer.offer.variant.sha256)
         self._out.append(chunk_note(peer, transfer, event, "bad hash"))
         peer.chunks_refused += 1
+        self._commons.refused(peer.key)
         if promised:
-            self._swarm.ban(peer.key, f"chunk {event.chunk} does not match its hash")
+            self._ban(peer.key, f"chunk {event.chunk} does not match its hash")
         else:
             self._swarm.dismiss(peer.key, "refused", f"chunk {event.chunk} of its file is another than the overlay's")
 
