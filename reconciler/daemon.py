@@ -46,6 +46,7 @@ from reconciler.sources.overlay import OverlaySource
 from reconciler.state.database import Database
 from reconciler.state.jobs import JobStore
 from reconciler.state.location import InstanceLock
+from reconciler.state.peers import PeerStore
 from reconciler.state.sightings import SightingStore
 from reconciler.traces.store import TraceStore
 
@@ -89,6 +90,7 @@ class Daemon:
                 parts=PartStore(parts=places.state / "parts", quarantine=places.state / "quarantine"),
                 index=self._index,
                 jobs=store,
+                peers=PeerStore(database),
                 flush_traces=self.traces.flush,
                 clock=self._clock,
             ),

@@ -23,6 +23,7 @@ from reconciler.manifests.model import Constraints, JobType
 from reconciler.sources.base import ByteRequest, Endpoint, Etiquette, Offer, PeerKey, Variant, Want
 from reconciler.state.database import Database
 from reconciler.state.jobs import JobRecord, JobStore
+from reconciler.state.peers import PeerStore
 from reconciler.traces.store import TraceStore
 
 JOB = JobId("01HRQ4GSX9K47J7M5FK7VW8B12")
@@ -117,6 +118,7 @@ class EngineRig:
                 parts=PartStore(parts=folder / "parts", quarantine=folder / "quarantine"),
                 index=LibraryIndex(self.database),
                 jobs=JobStore(self.database),
+                peers=PeerStore(self.database),
                 flush_traces=self.traces.flush,
                 clock=clock,
             ),

@@ -43,6 +43,7 @@ from reconciler.library.publish import Placed, find_existing, place
 from reconciler.overlay.filehash import FileHashes, hash_file
 from reconciler.sources.base import Variant
 from reconciler.state.jobs import Artifact, JobStore
+from reconciler.state.peers import PeerStore
 from reconciler.traces.model import EventType, SwarmEvent
 from reconciler.traces.rows import row_of
 
@@ -66,6 +67,8 @@ class Shelves:
     parts: PartStore
     index: LibraryIndex
     jobs: JobStore
+    peers: PeerStore
+    """What is remembered of peers across jobs."""
     flush_traces: Callable[[], None]
     """Makes everything reported so far durable, so that a track's last event comes after its others."""
     clock: Clock

@@ -15,8 +15,10 @@ from reconciler.clock import Clock
 from reconciler.engine.disk import JobDisk, Shelves
 from reconciler.engine.job import JobMachine
 from reconciler.engine.lane_orders import BytePath, LaneEvent, PartId, Post
+from reconciler.engine.neighbours import Neighbours
 from reconciler.engine.order import JobOrder, JobProgress
 from reconciler.engine.pace import Patience
+from reconciler.engine.peer_memory import KEEP_S, PeerMemory
 from reconciler.engine.runner import EventStamp, JobRunner, Surroundings
 from reconciler.ids import JobId
 from reconciler.manifests.model import Constraints
@@ -55,6 +57,8 @@ class Engine:
         """What each running job was last asked for."""
         self._ended: dict[JobId, JobProgress] = {}
         self._lanes: BytePath | None = None
+        self._neighbours = Neighbours()
+        self._memory = PeerMemory(shelves.peers, self._neighbours, clock)
         self._part_numbers = itertools.count(1)
         self._tasks: asyncio.TaskGroup | None = None
         self._open = asyncio.Event()
@@ -67,13 +71,14 @@ class Engine:
             with contextlib.suppress(RuntimeError):  # a lane that ends after the loop has nobody left to tell
                 loop.call_soon_threadsafe(self._route, events)
 
+        await self._memory.open()
         self._lanes = await asyncio.to_thread(self._make_byte_path, post)
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 self._open.set()
                 try:
-                    await asyncio.Event().wait()
+                    await self._keep_books()
                 finally:
                     self._open.clear()
                     for job_id in list(self._running):
@@ -139,6 +144,7 @@ class Engine:
             order,
             etiquettes=self._etiquettes(order.constraints),
             patience=self._patience,
+            commons=self._neighbours.seat(order.job_id),
         )
         return JobRunner(
             machine,
@@ -150,6 +156,7 @@ class Engine:
                 reporter=self._reporter,
                 clock=self._clock,
                 entropy=self._entropy,
+                stepped=self._pass_on,
             ),
             stamp=stamp,
             changed=lambda: self._on_change(order.job_id),
@@ -179,7 +186,23 @@ class Engine:
             self._ended[order.job_id] = ended
             self._running.pop(order.job_id, None)
             self._orders.pop(order.job_id, None)
+            self._neighbours.leave(order.job_id, self._clock.monotonic())
         self._on_change(order.job_id)
+        await self._memory.write()
+        self._pass_on()
+
+    async def _keep_books(self) -> None:
+        while True:
+            await asyncio.sleep(KEEP_S)
+            await self._memory.keep()
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Tell jobs what they have to know because of others."""
+        for job_id, word in self._neighbours.take_words():
+            running = self._running.get(job_id)
+            if running is not None:
+                running[0].deliver(word)
 
     def _route(self, events: tuple[LaneEvent, ...]) -> None:
         for told in events:

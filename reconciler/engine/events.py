@@ -193,6 +193,15 @@ class StopAsked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeerJudged:
+    """Another job, or a person, has judged a peer."""
+
+    peer: PeerKey
+    banned: str
+    """Why it may not be asked any more; empty = its ban is lifted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimePassed:
     """A deadline that the machine named has come."""
 
@@ -211,6 +220,7 @@ Event = (
     | TransferFailed
     | OrderChanged
     | StopAsked
+    | PeerJudged
     | TimePassed
 )
 

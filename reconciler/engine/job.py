@@ -15,6 +15,7 @@ from typing import Literal, assert_never
 from reconciler.engine.advance import Advance
 from reconciler.engine.attempt import Attempt
 from reconciler.engine.bandwidth import BandwidthCap
+from reconciler.engine.commons import Commons
 from reconciler.engine.events import (
     ChunkArrived,
     ChunkListArrived,
@@ -27,6 +28,7 @@ from reconciler.engine.events import (
     OrderChanged,
     PartOpened,
     PeerConnected,
+    PeerJudged,
     PeerQueued,
     PeersFound,
     Published,
@@ -48,7 +50,7 @@ from reconciler.engine.schedule import Fetching, Lease, by_cost, endgame_lease, 
 from reconciler.engine.swarm import Swarm
 from reconciler.engine.track import Phase, Rules, TrackMachine
 from reconciler.engine.transfers import Transfer
-from reconciler.sources.base import Etiquette, Found, PeerTrouble
+from reconciler.sources.base import Etiquette, Found, PeerKey, PeerTrouble
 from reconciler.traces.model import EventType
 
 # How often an idle peer is considered for the end game: what is late grows later with time alone.
@@ -58,13 +60,20 @@ Outcome = Literal["completed", "failed", "stopped"]
 
 
 class JobMachine:
-    """One job. `etiquettes` names the sources that may be asked and what their peers bear."""
+    """One job. `etiquettes` names the sources that may be asked and what their peers bear; `commons` is what it shares
+    with the other jobs.
+    """
 
-    def __init__(self, order: JobOrder, *, etiquettes: Mapping[str, Etiquette], patience: Patience) -> None:
+    def __init__(
+        self, order: JobOrder, *, etiquettes: Mapping[str, Etiquette], patience: Patience, commons: Commons
+    ) -> None:
         self.order = order
         self.outcome: Outcome | None = None
         self._out: list[Command] = []
-        self._swarm = Swarm(out=self._out, etiquettes=etiquettes, stall_timeout_s=patience.stall_timeout_s)
+        self._commons = commons
+        self._swarm = Swarm(
+            out=self._out, etiquettes=etiquettes, stall_timeout_s=patience.stall_timeout_s, commons=commons
+        )
         self._now = float("-inf")
         self._origins = frozenset(name for name, etiquette in etiquettes.items() if etiquette.sequential)
         self._advance = Advance(swarm=self._swarm, origins=self._origins, out=self._out)
@@ -81,7 +90,7 @@ class JobMachine:
         self._advance.seek(etiquettes, tuple(track.want for track in order.tracks))
 
     def _new_track(self, track: TrackOrder) -> TrackMachine:
-        return TrackMachine(track, rules=self._rules, out=self._out, usable=self._swarm.usable, ban=self._swarm.ban)
+        return TrackMachine(track, rules=self._rules, out=self._out, usable=self._swarm.usable, ban=self._ban)
 
     @property
     def _rules(self) -> Rules:
@@ -148,6 +157,8 @@ class JobMachine:
                 self._order_changed(event.order, now)
             case StopAsked():
                 self._end("stopped")
+            case PeerJudged():
+                self._peer_judged(event)
             case TimePassed():
                 pass
             case _:
@@ -179,13 +190,24 @@ class JobMachine:
     def _found(self, found: Found, now: float) -> None:
         if isinstance(found, PeerTrouble):
             self._trouble(found)
-        elif found.position in self._tracks and self._swarm.meet(found):
+        elif found.position in self._tracks and self._swarm.meet(found, now):
             self._tracks[found.position].add_offer(found, now)
 
     def _trouble(self, trouble: PeerTrouble) -> None:
         self._out.append(trouble_note(trouble))
         if trouble.code == "lied":
-            self._swarm.ban(trouble.peer, trouble.message)
+            self._ban(trouble.peer, trouble.message)
+
+    def _ban(self, key: PeerKey, reason: str) -> None:
+        """Never ask a peer again that broke its word, and let the other jobs know."""
+        self._swarm.ban(key, reason)
+        self._commons.lied(key, reason, self._now)
+
+    def _peer_judged(self, event: PeerJudged) -> None:
+        if event.banned:
+            self._swarm.ban(event.peer, event.banned)
+        else:
+            self._swarm.pardon(event.peer)
 
     def _chunk_arrived(self, event: ChunkArrived, now: float) -> None:
         transfer = self._swarm.transfers.get(event.transfer)
@@ -201,6 +223,7 @@ class JobMachine:
             self._wrong_chunk(peer, transfer, event)
         elif self._counts(transfer, attempt, matches=matches) and attempt and self._take_chunk(attempt, event, peer):
             peer.delivered(bytes_received=event.bytes_received, duration_s=event.duration_s)
+            self._commons.delivered(peer.key, bytes_received=event.bytes_received, duration_s=event.duration_s)
             self._out.append(chunk_note(peer, transfer, event, "verified" if matches else "received"))
             if track and track.rescue is not None and track.rescue.is_of_origin(transfer.offer):
                 track.rescue.origin_brought(event.bytes_received, now)
@@ -219,8 +242,9 @@ class JobMachine:
         promised = bool(transfer.offer.variant.root or transfer.offer.variant.sha256)
         self._out.append(chunk_note(peer, transfer, event, "bad hash"))
         peer.chunks_refused += 1
+        self._commons.refused(peer.key)
         if promised:
-            self._swarm.ban(peer.key, f"chunk {event.chunk} does not match its hash")
+            self._ban(peer.key, f"chunk {event.chunk} does not match its hash")
         else:
             self._swarm.dismiss(peer.key, "refused", f"chunk {event.chunk} of its file is another than the overlay's")
 

@@ -63,6 +63,8 @@ class Surroundings:
     clock: Clock
     entropy: Callable[[int], bytes]
     """Random bytes of the asked length."""
+    stepped: Callable[[], None]
+    """Called when a job has taken a step: others may have to be told of it."""
 
 
 class EventStamp:
@@ -144,6 +146,7 @@ class JobRunner:
                     for command in self._machine.commands():
                         self._perform(command, tasks, asking)
                     self._tell()
+                    self._around.stepped()
                     if self._machine.outcome is not None:
                         break
                     await self._step()

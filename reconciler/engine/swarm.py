@@ -7,8 +7,9 @@ what to ask for (engine.schedule), or what becomes of a track (engine.track).
 from collections.abc import Iterator, Mapping
 
 from reconciler.engine.chunks import ChunkPlan, ChunkState
+from reconciler.engine.commons import Commons
 from reconciler.engine.events import CancelRead, Command, FailureCode, PeerQueued, TransferFailed, TransferId
-from reconciler.engine.notes import failure_note, peer_note, queued_note, request_note
+from reconciler.engine.notes import TIMED_OUT, failure_note, peer_note, queued_note, request_note
 from reconciler.engine.order import PeerProgress
 from reconciler.engine.peers import INNOCENT, Peer
 from reconciler.engine.schedule import Lease
@@ -24,12 +25,15 @@ PEERS_MAX = 200
 class Swarm:
     """Peers and transfers of one job. Commands go to `out`; `etiquettes` says what the peers of each source bear."""
 
-    def __init__(self, *, out: list[Command], etiquettes: Mapping[str, Etiquette], stall_timeout_s: float) -> None:
+    def __init__(
+        self, *, out: list[Command], etiquettes: Mapping[str, Etiquette], stall_timeout_s: float, commons: Commons
+    ) -> None:
         self.peers: dict[PeerKey, Peer] = {}
         self.transfers: dict[TransferId, Transfer] = {}
         self._out = out
         self._etiquettes = dict(etiquettes)
         self._stall_timeout_s = stall_timeout_s
+        self._commons = commons
         self._next_transfer = 1
 
     @property
@@ -39,15 +43,25 @@ class Swarm:
 
     # ---- peers -------------------------------------------------------------------------------------------------------
 
-    def meet(self, offer: Offer) -> bool:
-        """Know the peer of `offer`; False where its source is barred or the swarm is full."""
+    def meet(self, offer: Offer, now: float) -> bool:
+        """Know the peer of `offer`, as earlier jobs do; False where its source is barred or the swarm is full."""
         if offer.peer in self.peers:
             return True
         if offer.source not in self._etiquettes or len(self.peers) >= PEERS_MAX:
             return False
-        peer = Peer(key=offer.peer, name=offer.peer_name, source=offer.source, etiquette=self._etiquettes[offer.source])
+        prior = self._commons.prior(offer.peer, now)
+        peer = Peer(
+            key=offer.peer,
+            name=offer.peer_name,
+            source=offer.source,
+            etiquette=self._etiquettes[offer.source],
+            prior=prior,
+            throughput_bytes_per_s=prior.throughput_bytes_per_s,
+        )
         self.peers[offer.peer] = peer
         self._out.append(peer_note(peer, EventType.PEER_DISCOVERED, "offered"))
+        if prior.banned:
+            self.ban(offer.peer, prior.banned)
         return True
 
     def connected(self, transfer_id: TransferId) -> None:
@@ -74,6 +88,12 @@ class Swarm:
         if peer is not None and not peer.banned:
             peer.banned = reason
             self._let_go(peer, "banned", "lied", reason)
+
+    def pardon(self, key: PeerKey) -> None:
+        """Let a peer be asked again that was banned."""
+        peer = self.peers.get(key)
+        if peer is not None:
+            peer.banned = ""
 
     def why_out(self, key: PeerKey) -> str:
         """`name: reason` for a peer that is not asked any more, or has not what is missing."""
@@ -196,6 +216,8 @@ class Swarm:
         if event.code in INNOCENT:
             return
         peer.failed(event.code, now=now, retry_after_s=event.retry_after_s)
+        if event.code != "busy":
+            self._commons.failed(peer.key, timed_out=event.code in TIMED_OUT)
         self._out.append(failure_note(peer, transfer, event.code, event.message))
         if peer.gone:
             self._let_go(peer, "failed", event.code, event.message)
@@ -207,6 +229,7 @@ class Swarm:
                 continue
             peer = self.peers[transfer.offer.peer]
             peer.failed("timed out", now=now, retry_after_s=None)
+            self._commons.failed(peer.key, timed_out=True)
             message = f"{transfer.bytes_owed} bytes were still to come after {now - transfer.started_s:.0f} s"
             self._out.append(failure_note(peer, transfer, "timed out", message))
             self.cancel(transfer)

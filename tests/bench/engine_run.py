@@ -28,6 +28,7 @@ from reconciler.sources.base import Want
 from reconciler.sources.http import HttpSource
 from reconciler.state.database import Database
 from reconciler.state.jobs import JobRecord, JobStore
+from reconciler.state.peers import PeerStore
 from reconciler.traces.store import TraceStore
 
 JOB = JobId("01HRQ4GSX9K47J7M5FK7VW8B12")
@@ -66,6 +67,7 @@ async def fetch(out: Path, order: JobOrder, database: Database) -> float:
             parts=PartStore(parts=out / "parts", quarantine=out / "quarantine"),
             index=LibraryIndex(database),
             jobs=JobStore(database),
+            peers=PeerStore(database),
             flush_traces=traces.flush,
             clock=clock,
         ),

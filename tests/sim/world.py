@@ -41,6 +41,7 @@ from reconciler.engine.events import (
     WholeVerified,
 )
 from reconciler.engine.job import JobMachine
+from reconciler.engine.neighbours import Neighbours
 from reconciler.engine.order import JobOrder, TrackOrder
 from reconciler.engine.pace import Patience, RescuePolicy
 from reconciler.ids import ChunkIndex, JobId, Mbid, Root, Sha256, TrackPosition
@@ -135,6 +136,7 @@ class World:
     in_flight_max: int = 2
     stall_timeout_s: float = 15.0
     kept: dict[TrackPosition, dict[ChunkIndex, bytes]] = field(default_factory=dict)
+    neighbours: Neighbours = field(default_factory=Neighbours)
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
@@ -149,6 +151,7 @@ class World:
             self.order,
             etiquettes={"overlay": etiquette},
             patience=Patience(stall_timeout_s=self.stall_timeout_s, rescue=RescuePolicy()),
+            commons=self.neighbours.seat(self.order.job_id),
         )
         self.result = Result(
             outcome=None,

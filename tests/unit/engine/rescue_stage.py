@@ -28,6 +28,7 @@ from reconciler.engine.events import (
     WholeVerified,
 )
 from reconciler.engine.job import JobMachine
+from reconciler.engine.neighbours import Neighbours
 from reconciler.engine.order import JobOrder, TrackOrder
 from reconciler.engine.pace import Patience, RescuePolicy
 from reconciler.ids import JobId, Mbid, PeerId, Root, TrackPosition
@@ -76,7 +77,10 @@ class Stage:
             tracks=(TrackOrder(want=Want(position=TRACK, recording=RECORDING), title="song", stem="song"),),
         )
         self.machine = JobMachine(
-            order, etiquettes=etiquettes, patience=Patience(stall_timeout_s=1000.0, rescue=policy)
+            order,
+            etiquettes=etiquettes,
+            patience=Patience(stall_timeout_s=1000.0, rescue=policy),
+            commons=Neighbours().seat(order.job_id),
         )
         self.now = 0.0
         self.notes = []

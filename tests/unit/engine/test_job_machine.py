@@ -1,10 +1,11 @@
 """The job machine, driven through whole swarms in virtual time."""
 
 import pytest
-from sim.world import SimPeer, World, digest_of, order_of
+from sim.world import JOB, SimPeer, World, digest_of, order_of
 
 from reconciler.engine.events import DiscardPart, PeersFound, Search, SearchEnded, StopAsked
 from reconciler.engine.job import JobMachine
+from reconciler.engine.neighbours import Neighbours
 from reconciler.engine.pace import Patience, RescuePolicy
 from reconciler.ids import ChunkIndex, TrackPosition
 from reconciler.sources.base import Etiquette, PeerKey, PeerTrouble
@@ -207,6 +208,7 @@ def test_trouble_while_searching_is_told_and_ends_nothing():
         order_of([MB]),
         etiquettes={"overlay": Etiquette(requests_in_flight_max=1)},
         patience=Patience(stall_timeout_s=15, rescue=RescuePolicy()),
+        commons=Neighbours().seat(JOB),
     )
     assert any(isinstance(command, Search) for command in machine.commands())
     trouble = PeerTrouble(peer=PeerKey("overlay:x"), source="overlay", code="unreachable", message="no route")
