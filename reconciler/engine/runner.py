@@ -5,6 +5,7 @@ engine.disk).
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, assert_never
@@ -237,7 +238,10 @@ class JobRunner:
 
     def _disk_step(self, command: OpenPart | VerifyWhole | Publish | DiscardPart) -> Event | None:
         """The blocking part of it, in a thread."""
-        self._detach(command.position)
+        try:
+            self._detach(command.position)
+        except OSError as error:
+            return DiskRefused(position=command.position, message=f"the disk lost what was written: {error}")
         match command:
             case OpenPart():
                 answer = self._disk.open(command)
@@ -268,4 +272,5 @@ class JobRunner:
 
     def _detach_all(self) -> None:
         for position in list(self._parts):
-            self._detach(position)
+            with contextlib.suppress(OSError):  # what the disk lost has no line in its journal
+                self._detach(position)
