@@ -84,6 +84,7 @@ def main() -> None:
     while data := link.recv(_RECEIVE_BYTES):
         for fields in unpacker.feed(data):
             _obey(fields, lanes, teller)
+    lanes.close()  # also when the daemon was killed: what the lanes have written gets its journal lines
 
 
 def _obey(fields: Fields, lanes: Lanes, teller: _Teller) -> None:

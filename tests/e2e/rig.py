@@ -99,6 +99,25 @@ def journaled(state):
     return found
 
 
+def lane_processes(daemon):
+    """The ids of the lane processes of the daemon with the process id `daemon`."""
+    children = Path(f"/proc/{daemon}/task/{daemon}/children").read_text().split()
+    return [int(child) for child in children if b"lane_process" in command_line(child)]
+
+
+def command_line(process):
+    """The words that a process was started with; nothing for one that is gone."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def is_running(process):
+    """Whether a process has not ended; one that nobody has waited for has ended."""
+    return bool(command_line(process))
+
+
 def environment(**extra):
     """This process's environment with more in it."""
     return {**os.environ, **extra}
