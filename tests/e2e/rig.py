@@ -101,8 +101,9 @@ def journaled(state):
 
 def lane_processes(daemon):
     """The ids of the lane processes of the daemon with the process id `daemon`."""
-    children = Path(f"/proc/{daemon}/task/{daemon}/children").read_text().split()
-    return [int(child) for child in children if b"lane_process" in command_line(child)]
+    lists = Path(f"/proc/{daemon}/task").glob("*/children")  # one for each thread: any of them may have started it
+    children = [int(child) for each in lists for child in each.read_text().split()]
+    return [child for child in children if b"lane_process" in command_line(child)]
 
 
 def command_line(process):

@@ -33,13 +33,19 @@ def _kill_midway(process, state):
             lanes = lane_processes(process.pid)
             process.send_signal(signal.SIGKILL)
             process.wait()
-            eventually(lambda: not any(map(is_running, lanes)), "the lane processes end with their daemon")
-            return journaled(state)
+            return _journaled_after(lanes, state)
         try:
             process.wait(timeout=0.01)
         except subprocess.TimeoutExpired:
             continue
     raise AssertionError("the daemon ended before it could be killed")
+
+
+def _journaled_after(lanes, state):
+    """What the journals name once the lane processes have followed their daemon."""
+    assert lanes
+    eventually(lambda: not any(map(is_running, lanes)), "the lane processes end with their daemon")
+    return journaled(state)
 
 
 def _assert_not_fetched_again(events, kept):
