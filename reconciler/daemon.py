@@ -55,7 +55,7 @@ from reconciler.traces.store import TraceStore
 # fact).
 TRACE_FLUSH_S = 0.25
 
-# Lane processes: two fill a line of a gigabit with TLS on a small machine; more would only share its cores (and cost 40
+# Lane processes: two fill a line of a gigabit with TLS on a small machine; more would only share its cores (and cost 35
 # MB each).
 LANE_PROCESSES_MAX = 2
 
@@ -146,9 +146,10 @@ class Daemon:
     def _byte_path(self, post: Post) -> BytePath:
         stall_timeout_s = self._settings.transfers.stall_timeout_s
         processes = min(LANE_PROCESSES_MAX, os.cpu_count() or 1)
-        return LanePool(
-            tuple(LaneLink(post=post, clock=self._clock, stall_timeout_s=stall_timeout_s) for _ in range(processes))
-        )
+        links = tuple(LaneLink(post=post, clock=self._clock, stall_timeout_s=stall_timeout_s) for _ in range(processes))
+        for link in links:
+            link.await_ready()
+        return LanePool(links)
 
     def _overlay_source(self, overlay: OverlaySettings) -> OverlaySource | None:
         if not overlay.enabled:

@@ -34,7 +34,8 @@ from reconciler.engine.events import (
     WholeVerified,
 )
 from reconciler.engine.order import JobOrder, TrackOrder
-from reconciler.engine.partfile import PartName, PartStore, differing
+from reconciler.engine.partfile import PartName, PartStore
+from reconciler.engine.prints import differing
 from reconciler.errors import DiskError, UnsafePathError
 from reconciler.ids import Root, Sha256, TrackPosition
 from reconciler.library import audio

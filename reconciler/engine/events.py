@@ -74,7 +74,7 @@ class ChunkPrint:
     digest: bytes
     """Its BEP 52 hash: what names it to peers."""
     checksum: bytes
-    """BLAKE3 of the same bytes: what the re-read before publishing compares with, at a fifth of the cost."""
+    """Of the same bytes, cheap (engine.prints): what the re-read before publishing compares with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +143,8 @@ class TransferFailed:
     message: str
     retry_after_s: float | None = None
     """What the peer asked for with Retry-After."""
+    errno_name: str = ""
+    """With `disk`: what the disk said, as ENOSPC, EDQUOT or EIO; empty where it gave no number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,7 +302,7 @@ class VerifyWhole:
     variant: Variant
     part_id: str
     checksums: tuple[bytes, ...] | None
-    """BLAKE3 of each chunk as it was verified; None = chunks were never verified, the whole must prove itself."""
+    """The checksum of each chunk as it was verified; None = chunks were never verified, the whole must prove itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

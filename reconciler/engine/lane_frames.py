@@ -113,7 +113,12 @@ def event_fields(told: LaneEvent) -> Fields:
             "duration_s": event.duration_s,
         }
     elif isinstance(event, TransferFailed):
-        fields |= {"code": event.code, "message": event.message[:1000], "retry_after_s": event.retry_after_s}
+        fields |= {
+            "code": event.code,
+            "message": event.message[:1000],
+            "retry_after_s": event.retry_after_s,
+            "errno_name": event.errno_name,
+        }
     return fields
 
 
@@ -149,6 +154,7 @@ def _event(fields: Fields, transfer: TransferId) -> PeerConnected | ChunkArrived
                 code=fields["code"],
                 message=str(fields["message"]),
                 retry_after_s=None if pause is None else float(pause),
+                errno_name=str(fields["errno_name"]),
             )
         case other:
             raise BrokenFrameError(f"an event called {other!r}")

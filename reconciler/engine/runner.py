@@ -5,6 +5,7 @@ engine.disk).
 """
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -242,7 +243,8 @@ class JobRunner:
 
     async def _close(self, command: ClosePart) -> None:
         async with self._disk_turn[command.position]:
-            await asyncio.to_thread(self._detach, (command.position, command.part_id))
+            with contextlib.suppress(OSError):  # what the disk lost has no line in its journal
+                await asyncio.to_thread(self._detach, (command.position, command.part_id))
 
     async def _on_disk(self, command: OpenPart | VerifyWhole | Publish | DiscardPart, disk: JobDisk) -> None:
         """One step on the disk; the steps of a track keep their order, those of different tracks do not wait for each
@@ -257,10 +259,13 @@ class JobRunner:
 
     def _disk_step(self, command: OpenPart | VerifyWhole | Publish | DiscardPart, disk: JobDisk) -> Event | None:
         """The blocking part of it, in a thread."""
-        if isinstance(command, Publish):
-            self._detach_track(command.position)
-        else:
-            self._detach((command.position, command.part_id))
+        try:
+            if isinstance(command, Publish):
+                self._detach_track(command.position)
+            else:
+                self._detach((command.position, command.part_id))
+        except OSError as error:
+            return DiskRefused(position=command.position, message=f"the disk lost what was written: {error}")
         match command:
             case OpenPart():
                 answer = disk.open(command)
@@ -296,4 +301,5 @@ class JobRunner:
 
     def _detach_all(self) -> None:
         for name in list(self._parts):
-            self._detach(name)
+            with contextlib.suppress(OSError):  # what the disk lost has no line in its journal
+                self._detach(name)

@@ -13,10 +13,11 @@ import sys
 import time
 from pathlib import Path
 
-from reconciler.clock import SystemClock
+from reconciler.clock import Clock, SystemClock
 from reconciler.engine.disk import Shelves
 from reconciler.engine.engine import Engine
 from reconciler.engine.lane_link import LaneLink
+from reconciler.engine.lane_orders import Post
 from reconciler.engine.lane_pool import LanePool
 from reconciler.engine.order import JobOrder, TrackOrder
 from reconciler.engine.pace import Patience, RescuePolicy
@@ -54,6 +55,14 @@ def order_of(out: Path, facts: dict, size: int, urls: list[str]) -> JobOrder:
     )
 
 
+def byte_path(post: Post, clock: Clock) -> LanePool:
+    """The lanes as the daemon makes them."""
+    links = tuple(LaneLink(post=post, clock=clock, stall_timeout_s=15.0) for _ in range(2))
+    for link in links:
+        link.await_ready()
+    return LanePool(links)
+
+
 async def fetch(out: Path, order: JobOrder, database: Database) -> float:
     """Seconds from the engine's start to its end."""
     changed = asyncio.Event()
@@ -75,9 +84,7 @@ async def fetch(out: Path, order: JobOrder, database: Database) -> float:
         clock=clock,
         entropy=os.urandom,
         patience=Patience(stall_timeout_s=15.0, rescue=RescuePolicy()),
-        make_byte_path=lambda post: LanePool(
-            tuple(LaneLink(post=post, clock=clock, stall_timeout_s=15.0) for _ in range(2))
-        ),
+        make_byte_path=lambda post: byte_path(post, clock),
         on_change=lambda _: changed.set(),
     )
     serving = asyncio.get_running_loop().create_task(engine.serve())

@@ -4,7 +4,9 @@ import threading
 
 import pytest
 
-from reconciler.engine.partfile import PartName, PartStore, PartWriter, differing, print_of
+from reconciler.engine.partfile import PartName, PartStore
+from reconciler.engine.partwriter import PartWriter
+from reconciler.engine.prints import differing, print_of
 from reconciler.errors import DiskError
 from reconciler.ids import ChunkIndex, JobId, TrackPosition
 from reconciler.overlay.merkle import chunk_hash, chunk_size
