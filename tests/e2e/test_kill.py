@@ -29,7 +29,7 @@ def test_after_kill_9_no_verified_chunk_is_fetched_again(tmp_path):
 def _kill_midway(process, state):
     """Kill the daemon once a few chunks are journaled; gives what the journals name at that moment."""
     while process.poll() is None:
-        if sum(len(chunks) for chunks in journaled(state).values()) >= 8:
+        if sum(len(chunks) for chunks in journaled(state).values()) >= 4:
             lanes = lane_processes(process.pid)
             process.send_signal(signal.SIGKILL)
             process.wait()
