@@ -4,6 +4,7 @@ Owns: which step of a track is due: choosing, opening, giving up, being helped, 
 (engine.job), or chooses chunks and peers (engine.schedule).
 """
 
+from collections import Counter
 from collections.abc import Collection
 from typing import assert_never
 
@@ -77,7 +78,13 @@ class Advance:
         match track.phase:
             case Phase.SEEKING:
                 may_open = sum(each.is_open for each in tracks) < TRACKS_OPEN_MAX
-                track.seek(now, search=self.search, may_open=may_open, lossy_allowed=lossy_allowed)
+                track.seek(
+                    now,
+                    search=self.search,
+                    may_open=may_open,
+                    lossy_allowed=lossy_allowed,
+                    coverage=Counter(folder for each in tracks for folder in each.offers.folders()),
+                )
             case Phase.FETCHING:
                 if track.rescue is not None and OVERLAY in self._swarm.sources:
                     self._help(track, track.rescue, lossy_allowed=lossy_allowed, now=now)

@@ -279,6 +279,10 @@ class Attempt:
         if self.phase is not AttemptPhase.VERIFYING:
             return
         match event.fault:
+            case "audio" if self._is_claimed and self.receipts.only_giver() is None:
+                # Several peers called theirs the same: it may be only one of them whose bytes are not.
+                self._discard(event.message, quarantine=False)
+                self._blame(event.message)
             case "audio" | "claim":
                 self._discard(event.message, quarantine=True)
                 self.refuse(event.message)
@@ -287,6 +291,11 @@ class Attempt:
                 self._blame(event.message)
             case _:
                 assert_never(event.fault)
+
+    @property
+    def _is_claimed(self) -> bool:
+        """Whether nothing but peers' words says which bytes these are."""
+        return self.provisional and self.variant.root is None and self.variant.sha256 is None
 
     def _discard(self, reason: str, *, quarantine: bool) -> None:
         self._out.append(

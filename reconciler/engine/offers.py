@@ -4,11 +4,11 @@ Owns: the offers of one track, the variants that were tried and found wanting, a
 Never: ranks (engine.variants), or knows what becomes of the choice.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from reconciler.engine.order import TrackOrder
-from reconciler.engine.variants import Choice, choose
+from reconciler.engine.variants import Choice, Standing, choose, likeness
 from reconciler.manifests.model import Constraints
 from reconciler.sources.base import Offer, PeerKey, Variant
 
@@ -76,8 +76,8 @@ class TrackOffers:
         self._refused[variant_id] = reason
 
     def of(self, variant: Variant) -> dict[PeerKey, Offer]:
-        """Who offers the bytes of `variant`: under its own name, or, where its root lets each chunk be verified, by the
-        SHA-256 that both state.
+        """Who offers the bytes of `variant`: under its own name, by the SHA-256 that both state where a root lets each
+        chunk be verified, or as a file that is alike in everything where nobody can prove anything.
         """
         found: dict[PeerKey, Offer] = {}
         for (peer, variant_id), offer in self._offers.items():
@@ -85,16 +85,22 @@ class TrackOffers:
                 found[peer] = offer
         return found
 
-    def ranked(self, *, lossy_allowed: bool) -> Choice:
-        """Everything that usable peers offer, best first, and what is refused with the reason."""
+    def folders(self) -> set[str]:
+        """The folders that have this track."""
+        return {offer.folder for offer in self._offers.values() if offer.folder and self._usable(offer.peer)}
+
+    def ranked(self, *, lossy_allowed: bool, coverage: Mapping[str, int] | None = None) -> Choice:
+        """Everything that usable peers offer, best first, and what is refused with the reason; `coverage` counts the
+        job's tracks in each folder.
+        """
         live = [offer for offer in self._offers.values() if self._usable(offer.peer)]
         return choose(
             self._order,
             live,
             constraints=self._constraints,
-            lossy_allowed=lossy_allowed,
-            refused=self._refused,
-            origins=self._origins,
+            standing=Standing(
+                lossy_allowed=lossy_allowed, refused=self._refused, origins=self._origins, coverage=coverage or {}
+            ),
         )
 
     def is_settled(self, now: float, search: SearchState) -> bool:
@@ -132,9 +138,12 @@ def reasons_of(choice: Choice, variants: Collection[str] = ()) -> str:
     return "; ".join(told[:_REASONS_SHOWN_MAX])
 
 
-def _is_same_file(offered: Variant, rooted: Variant) -> bool:
-    stated = rooted.sha256 is not None and offered.sha256 == rooted.sha256
-    return stated and rooted.root is not None and offered.root is None and offered.size == rooted.size
+def _is_same_file(offered: Variant, wanted: Variant) -> bool:
+    if offered.root is not None or offered.size != wanted.size:
+        return False
+    if wanted.root is not None:
+        return wanted.sha256 is not None and offered.sha256 == wanted.sha256
+    return wanted.sha256 is None and likeness(offered) == likeness(wanted)
 
 
 def _told(variant: Variant, reason: str) -> str:

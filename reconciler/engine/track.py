@@ -10,7 +10,7 @@ There is one attempt at a time, and a second one beside it while the overlay hel
 the first that is whole is published.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -174,9 +174,17 @@ class TrackMachine:
         """Remember an offer."""
         self.offers.add(offer, now)
 
-    def seek(self, now: float, *, search: SearchState, may_open: bool, lossy_allowed: bool) -> None:
+    def seek(
+        self,
+        now: float,
+        *,
+        search: SearchState,
+        may_open: bool,
+        lossy_allowed: bool,
+        coverage: Mapping[str, int],
+    ) -> None:
         """Choose a variant when it is time to, or fail when none can come."""
-        choice = self.offers.ranked(lossy_allowed=lossy_allowed)
+        choice = self.offers.ranked(lossy_allowed=lossy_allowed, coverage=coverage)
         if choice.acceptable:
             if may_open and self.offers.is_settled(now, search):
                 self._begin(choice)
