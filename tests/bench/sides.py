@@ -24,6 +24,7 @@ class Run:
 
     seconds: float
     cpu_s: float
+    """Of all its processes together, in the time that is counted."""
     peak_mib: float
     """Of all its processes together."""
     sent_mib: float = 0.0

@@ -6,8 +6,8 @@ Owns: the order of the runs, medians and ratios. Never: judges; docs/explanation
     python tests/bench/swarm.py plain-tmpfs tls --pairs 3
     python tests/bench/swarm.py delay --size-mib 256 --json
 
-The folder on a disk is `--disk` (the present one unless said otherwise), the one in memory /dev/shm. Needs nginx, aria2c,
-openssl for `tls` and a C compiler for `delay`.
+The folder on a disk is `--disk` (the present one unless said otherwise), the one in memory /dev/shm. Needs nginx,
+aria2c, openssl for `tls` and a C compiler for `delay`.
 """
 
 import argparse
@@ -154,7 +154,7 @@ def main() -> None:
         scenario = SCENARIOS[name]
         if asked.size_mib:
             scenario = replace(scenario, size_mib=asked.size_mib)
-        found = compare(scenario, pairs=asked.pairs, disk=asked.disk, loud=not asked.json)
+        found = compare(scenario, pairs=asked.pairs, disk=asked.disk.absolute(), loud=not asked.json)
         print(json.dumps(found) if asked.json else row(found), flush=True)
 
 
