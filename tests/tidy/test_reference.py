@@ -3,6 +3,7 @@
 `RECONCILER_WRITE_REFERENCE=1 pytest tests/tidy/test_reference.py` writes them anew.
 """
 
+import json
 import os
 
 import click
@@ -12,6 +13,7 @@ from house import REPOSITORY
 from reconciler import errors
 from reconciler.cli.main import cli
 from reconciler.errors import ExitCode, ReconcilerError
+from reconciler.manifests.forms import load_schema
 
 HEAD = "<!-- Generated from the program by tests/tidy/test_reference.py; edit there. -->\n"
 
@@ -46,7 +48,56 @@ def errors_page() -> str:
     return "\n".join(lines)
 
 
-@pytest.mark.parametrize(("name", "make"), [("cli.md", cli_page), ("errors.md", errors_page)])
+CONFIGURATION = """\
+# Configuration
+
+`reconciler.yml` in the root folder; every setting is optional, and an unknown one is an error with a suggestion. Each can be
+given in the environment instead: `RECONCILER__MESH__OVERLAY__LISTEN=0.0.0.0:7443` is `mesh.overlay.listen`, lists are
+comma-separated. `reconciler validate` checks the file.
+"""
+
+
+def configuration_page() -> str:
+    """Every setting of the schema: what it does, its type and limits, its default."""
+    parts = [HEAD, CONFIGURATION]
+    for name, section in load_schema("configuration")["properties"].items():
+        parts.append(f"## `{name}`\n")
+        if "description" in section:
+            parts.append(f"{_shown(section['description'])}\n")
+        parts += ["| setting | what it does | values | default |", "|---|---|---|---|", *_settings(section, name), ""]
+    return "\n".join(parts)
+
+
+def _settings(section, path):
+    for name, setting in section["properties"].items():
+        where = f"{path}.{name}"
+        if "properties" in setting:
+            yield from _settings(setting, where)
+            continue
+        said = _shown(setting.get("description", setting["title"]))
+        default = "" if "default" not in setting else f"`{json.dumps(setting['default'])}`"
+        yield f"| `{where}` | {said} | {_values(setting)} | {default} |"
+
+
+def _shown(text):
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+def _values(setting):
+    """What a setting may be, in a few words."""
+    if "enum" in setting:
+        return ", ".join(f"`{value}`" for value in setting["enum"])
+    kind = setting.get("type", "")
+    kind = " or ".join(kind) if isinstance(kind, list) else kind
+    if "minimum" in setting:
+        return f"{kind}, {setting['minimum']} to {setting['maximum']}"
+    examples = [example for example in setting.get("examples", []) if example != setting.get("default")]
+    return f"{kind}, such as `{json.dumps(examples[0])}`" if examples else kind
+
+
+@pytest.mark.parametrize(
+    ("name", "make"), [("cli.md", cli_page), ("errors.md", errors_page), ("configuration.md", configuration_page)]
+)
 def test_a_reference_page_is_what_the_program_says(name, make):
     """A changed option or error without its page is noticed."""
     page = REPOSITORY / "docs" / "reference" / name
