@@ -51,9 +51,9 @@ def errors_page() -> str:
 CONFIGURATION = """\
 # Configuration
 
-`reconciler.yml` in the root folder; every setting is optional, and an unknown one is an error with a suggestion. Each can be
-given in the environment instead: `RECONCILER__MESH__OVERLAY__LISTEN=0.0.0.0:7443` is `mesh.overlay.listen`, lists are
-comma-separated. `reconciler validate` checks the file.
+`reconciler.yml` in the root folder; every setting is optional. An unknown one is an error with a suggestion, and a wrong
+value is refused with its line before anything starts (exit code 78). Each can be given in the environment instead:
+`RECONCILER__MESH__OVERLAY__LISTEN=0.0.0.0:7443` is `mesh.overlay.listen`; lists are comma-separated.
 """
 
 
