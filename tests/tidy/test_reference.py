@@ -51,8 +51,8 @@ def errors_page() -> str:
 CONFIGURATION = """\
 # Configuration
 
-`reconciler.yml` in the root folder; every setting is optional. An unknown one is an error with a suggestion, and a wrong
-value is refused with its line before anything starts (exit code 78). Each can be given in the environment instead:
+`reconciler.yml` in the root folder; every setting is optional. An unknown one is an error with a suggestion, and a
+wrong value is refused with its line before anything starts (exit code 78). Each can be given in the environment too:
 `RECONCILER__MESH__OVERLAY__LISTEN=0.0.0.0:7443` is `mesh.overlay.listen`; lists are comma-separated.
 """
 
