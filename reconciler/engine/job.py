@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal, assert_never
 
 from reconciler.engine.bandwidth import BandwidthCap
+from reconciler.engine.dispatch import Dispatch
 from reconciler.engine.events import (
     ChunkArrived,
     ChunkListArrived,
@@ -26,7 +27,6 @@ from reconciler.engine.events import (
     PeerQueued,
     PeersFound,
     Published,
-    Read,
     Search,
     SearchEnded,
     StopAsked,
@@ -38,8 +38,6 @@ from reconciler.engine.events import (
 )
 from reconciler.engine.notes import chunk_note, trouble_note
 from reconciler.engine.order import JobOrder, JobProgress
-from reconciler.engine.peers import Peer
-from reconciler.engine.schedule import Fetching, Lease, by_cost, endgame_lease, next_lease, wants_more
 from reconciler.engine.swarm import Swarm
 from reconciler.engine.track import Phase, TrackMachine
 from reconciler.engine.transfers import Transfer
@@ -49,9 +47,6 @@ from reconciler.traces.model import EventType
 # Tracks fetched side by side: enough that a peer which lacks one track still has work, few enough that albums finish
 # track by track.
 TRACKS_OPEN_MAX = 4
-
-# How often an idle peer is considered for the end game: what is late grows later with time alone.
-ENDGAME_LOOK_S = 0.25
 
 Outcome = Literal["completed", "failed", "stopped"]
 
@@ -66,7 +61,8 @@ class JobMachine:
         self._swarm = Swarm(out=self._out, etiquettes=etiquettes, stall_timeout_s=stall_timeout_s)
         self._now = float("-inf")
         self._searching = set(etiquettes)
-        self._cap = BandwidthCap(order.constraints.overlay_bandwidth_kbps * 1000 / 8)
+        cap = BandwidthCap(order.constraints.overlay_bandwidth_kbps * 1000 / 8)
+        self._dispatch = Dispatch(self._swarm, cap=cap, out=self._out, waiting_bytes=self._waiting_bytes)
         self._tracks = {
             track.want.position: TrackMachine(
                 track, constraints=order.constraints, out=self._out, usable=self._swarm.usable, ban=self._swarm.ban
@@ -138,13 +134,13 @@ class JobMachine:
             case DiskRefused():
                 self._disk_refused(event)
             case PeerConnected():
-                self._swarm.connected(event.transfer)
+                self._swarm.connected(event.transfer, now)
             case PeerQueued():
                 self._swarm.queued(event, now)
             case ChunkArrived():
                 self._chunk_arrived(event, now)
             case TransferEnded():
-                self._swarm.close(event.transfer)
+                self._swarm.ended(event.transfer)
             case TransferFailed():
                 self._transfer_failed(event, now)
             case WholeVerified():
@@ -172,22 +168,23 @@ class JobMachine:
             self._swarm.ban(trouble.peer, trouble.message)
 
     def _chunk_arrived(self, event: ChunkArrived, now: float) -> None:
-        transfer = self._swarm.transfers.get(event.transfer)
-        if transfer is None:
+        came = self._swarm.came(event, now)
+        if came is None:
             return
-        transfer.came(event.chunk, bytes_received=event.bytes_received, now=now)
-        peer = self._swarm.peers[transfer.offer.peer]
-        peer.moved_s = now
+        transfer, peer = came
         track = self._tracks[transfer.position]
+        asked = [each for each in transfer.plan.holders(event.chunk) if each != transfer.id]
         if event.matches is False:
-            peer.chunks_refused += 1
+            peer.refused()
             transfer.plan.release(transfer.id, event.chunk)
             self._out.append(chunk_note(peer, transfer, event, "bad hash"))
             self._swarm.ban(peer.key, f"chunk {event.chunk} does not match its hash")
         elif self._counts(transfer, event) and track.chunk_came(event.chunk, event.print, peer.key):
-            peer.delivered(bytes_received=event.bytes_received, duration_s=event.duration_s)
+            first = transfer.alone and event.chunk == transfer.first
+            timed = not (first and transfer.was_queued)
+            peer.delivered(bytes_received=event.bytes_received, duration_s=event.duration_s, first=first, timed=timed)
             self._out.append(chunk_note(peer, transfer, event, "verified" if event.matches else "received"))
-            self._swarm.drop_overtaken(track.position)
+            self._swarm.drop_overtaken(asked, now)
             track.check_whole()
         else:
             self._out.append(chunk_note(peer, transfer, event, "duplicate"))
@@ -257,7 +254,7 @@ class JobMachine:
 
     def _can_go_on(self, track: TrackMachine) -> bool:
         """Whether anybody is bringing a chunk of `track`, or could, or may yet be found."""
-        if self._searching or self._swarm.of_track(track.position):
+        if self._searching or self._swarm.is_fetching(track.position):
             return True
         assert track.plan is not None
         return any(
@@ -271,41 +268,15 @@ class JobMachine:
 
     def _schedule(self, now: float) -> None:
         """Give every peer that may take a request the best one for it."""
-        tracks = [view for track in self._tracks.values() if (view := track.fetching()) is not None]
-        if not tracks:
-            return
-        for peer in by_cost(self._swarm.peers.values()):
-            speed = peer.usable_bytes_per_s()
-            usable = self._cap.bounded(speed) if peer.source == "overlay" else speed
-            while self._may_be_asked(peer, now, chunk_bytes=tracks[0].plan.chunk_bytes):
-                lease = next_lease(tracks, peer, usable_bytes_per_s=usable) or self._endgame(tracks, peer, now)
-                if lease is None:
-                    break
-                self._request(lease, peer, now)
+        views = (track.fetching() for track in self._tracks.values())
+        self._dispatch.serve([view for view in views if view is not None], now=now)
 
-    def _may_be_asked(self, peer: Peer, now: float, *, chunk_bytes: int) -> bool:
-        owed = self._swarm.owed_by(peer)
-        capped = peer.source == "overlay" and not self._cap.may_spend(now)
-        return peer.may_take(now) and not capped and wants_more(peer, owed_bytes=owed, chunk_bytes=chunk_bytes)
-
-    def _endgame(self, tracks: list[Fetching], peer: Peer, now: float) -> Lease | None:
-        return endgame_lease(tracks, peer, transfers=self._swarm.transfers, peers=self._swarm.peers, now=now)
-
-    def _request(self, lease: Lease, peer: Peer, now: float) -> None:
-        track = self._tracks[lease.offer.position]
-        assert track.plan is not None
-        transfer = self._swarm.begin(lease, track.plan, peer, now)
-        if peer.source == "overlay":
-            self._cap.spend(transfer.bytes_owed, now)
-        self._out.append(
-            Read(
-                transfer=transfer.id,
-                offer=lease.offer,
-                first=lease.first,
-                last=lease.last,
-                expected=track.expected(lease.first, lease.last),
-            )
-        )
+    def _waiting_bytes(self) -> int:
+        """What the tracks need that nothing is asked for yet; one of unknown size is taken to be like the others."""
+        waiting = [t for t in self._tracks.values() if not t.is_done and t.phase in (Phase.SEEKING, Phase.OPENING)]
+        sizes = [track.variant.size if track.variant else track.order.want.size or 0 for track in waiting]
+        known = [size for size in sizes if size] + [t.plan.size for t in self._tracks.values() if t.plan]
+        return sum(sizes) + sizes.count(0) * (sum(known) // len(known) if known else 0)
 
     # ---- ending ------------------------------------------------------------------------------------------------------
 
@@ -322,27 +293,21 @@ class JobMachine:
         for track in self._tracks.values():
             if (deadline := track.next_deadline()) is not None:
                 yield deadline
-        yield from self._swarm.deadlines()
-        if any(track.phase is Phase.FETCHING for track in self._tracks.values()):
-            for peer in self._swarm.peers.values():
-                if peer.usable and len(peer.transfers) < peer.requests_max():
-                    yield from self._peer_deadlines(peer)
-
-    def _peer_deadlines(self, peer: Peer) -> Iterator[float]:
-        """When an idle peer should be looked at again: after its pause, under the cap, or for the end game."""
-        yield peer.not_before_s
-        if peer.source == "overlay":
-            yield self._cap.free_at(self._now)
-        if self._swarm.transfers:
-            yield self._now + ENDGAME_LOOK_S
+        for each in (self._swarm.next_deadline(), self._dispatch.next_deadline()):
+            if each is not None:
+                yield each
 
     def check_invariants(self) -> None:
-        """See the module docstring."""
+        """See the module docstring. Looks at every chunk: `check_step` is for after every event."""
         for track in self._tracks.values():
             track.check_invariants()
             for chunk in track.plan.requested() if track.plan else ():
                 for holder in track.plan.holders(chunk) if track.plan else ():
                     assert chunk in self._swarm.transfers[holder].owed, f"transfer {holder} does not owe chunk {chunk}"
+        self.check_step()
+
+    def check_step(self) -> None:
+        """The part of the invariants that does not look at chunks: accounts, and that something can still happen."""
         self._swarm.check_invariants()
         if self.outcome is None:
             waits = (

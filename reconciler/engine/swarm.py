@@ -4,10 +4,10 @@ Owns: the peers of one job, the requests that are under way, and what follows wh
 what to ask for (engine.schedule), or what becomes of a track (engine.track).
 """
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
-from reconciler.engine.chunks import ChunkPlan
-from reconciler.engine.events import CancelRead, Command, PeerQueued, TransferFailed, TransferId
+from reconciler.engine.events import CancelRead, ChunkArrived, Command, PeerQueued, TransferFailed, TransferId
 from reconciler.engine.notes import failure_note, peer_note, queued_note, request_note
 from reconciler.engine.order import PeerProgress
 from reconciler.engine.peers import INNOCENT, Peer
@@ -27,30 +27,39 @@ class Swarm:
     def __init__(self, *, out: list[Command], etiquettes: Mapping[str, Etiquette], stall_timeout_s: float) -> None:
         self.peers: dict[PeerKey, Peer] = {}
         self.transfers: dict[TransferId, Transfer] = {}
+        self.stirred: set[PeerKey] = set()
+        """Peers that might take another request: something of theirs has changed since they were looked at last."""
         self._out = out
         self._etiquettes = dict(etiquettes)
         self._stall_timeout_s = stall_timeout_s
         self._next_transfer = 1
+        self._live: Counter[TrackPosition] = Counter()
+        self._late_s = float("inf")
+        """No request can be late before this moment."""
 
     # ---- peers -------------------------------------------------------------------------------------------------------
 
     def meet(self, offer: Offer) -> bool:
         """Know the peer of `offer`; False where its source is barred or the swarm is full."""
         if offer.peer in self.peers:
+            self.stirred.add(offer.peer)
             return True
         if offer.source not in self._etiquettes or len(self.peers) >= PEERS_MAX:
             return False
         peer = Peer(key=offer.peer, name=offer.peer_name, source=offer.source, etiquette=self._etiquettes[offer.source])
         self.peers[offer.peer] = peer
+        self.stirred.add(offer.peer)
         self._out.append(peer_note(peer, EventType.PEER_DISCOVERED, "offered"))
         return True
 
-    def connected(self, transfer_id: TransferId) -> None:
+    def connected(self, transfer_id: TransferId, now: float) -> None:
         """A lane has reached the peer of a transfer."""
         transfer = self.transfers.get(transfer_id)
         peer = self.peers[transfer.offer.peer] if transfer else None
         if peer is not None and not peer.connected:
             peer.connected = True
+            assert transfer is not None
+            peer.dialled(now - transfer.started_s, round_trips=2 if transfer.offer.endpoint.tls else 1)
             self._out.append(peer_note(peer, EventType.PEER_CONNECTED, "connected"))
 
     def queued(self, event: PeerQueued, now: float) -> None:
@@ -100,8 +109,9 @@ class Swarm:
 
     # ---- transfers ---------------------------------------------------------------------------------------------------
 
-    def begin(self, lease: Lease, plan: ChunkPlan, peer: Peer, now: float) -> Transfer:
+    def begin(self, lease: Lease, peer: Peer, now: float) -> Transfer:
         """Open the account of a request that is about to be sent."""
+        plan = lease.track.plan
         transfer = Transfer.begin(
             TransferId(self._next_transfer),
             lease.offer,
@@ -114,42 +124,69 @@ class Swarm:
         )
         self._next_transfer += 1
         self.transfers[transfer.id] = transfer
+        self._live[transfer.position] += 1
+        self._late_s = min(self._late_s, transfer.deadline_s)
         peer.moved_s = peer.moved_s if peer.transfers else now
         peer.transfers.add(transfer.id)
         plan.request(transfer.id, lease.first, lease.last)
         self._out.append(request_note(peer, transfer))
         return transfer
 
-    def of_track(self, position: TrackPosition) -> list[Transfer]:
-        """What is under way for one track."""
-        return [each for each in self.transfers.values() if each.position == position and not each.cancelled]
+    def is_fetching(self, position: TrackPosition) -> bool:
+        """Whether anything is under way for one track."""
+        return self._live[position] > 0
 
     def cancel(self, transfer: Transfer) -> None:
         """End a request: its chunks are free now; its account closes when the lane answers."""
         if not transfer.cancelled:
             transfer.cancelled = True
-            _release(transfer)
+            self._live[transfer.position] -= 1
+            transfer.release()
             self._out.append(CancelRead(transfer=transfer.id))
 
     def cancel_track(self, position: TrackPosition) -> None:
         """End every request for one track."""
-        for transfer in self.of_track(position):
-            self.cancel(transfer)
+        if self.is_fetching(position):
+            for transfer in list(self.transfers.values()):
+                if transfer.position == position:
+                    self.cancel(transfer)
 
-    def drop_overtaken(self, position: TrackPosition) -> None:
-        """Cancel requests of a track whose every owed chunk somebody else has brought."""
-        for transfer in self.of_track(position):
-            holds_any = any(transfer.id in transfer.plan.holders(chunk) for chunk in transfer.owed)
-            if transfer.owed and not holds_any:
+    def came(self, event: ChunkArrived, now: float) -> tuple[Transfer, Peer] | None:
+        """Count a chunk that came, right or wrong, in its request's account; None where that is closed."""
+        transfer = self.transfers.get(event.transfer)
+        if transfer is None:
+            return None
+        peer = self.peers[transfer.offer.peer]
+        transfer.came(event.chunk, now=now)
+        self._late_s = min(self._late_s, transfer.deadline_s)
+        peer.moved_s = now
+        self.stirred.add(peer.key)
+        return transfer, peer
+
+    def drop_overtaken(self, asked: Iterable[TransferId], now: float) -> None:
+        """Cancel those requests whose every owed chunk somebody else has brought."""
+        for transfer_id in asked:
+            transfer = self.transfers[transfer_id]
+            if transfer.owed and not transfer.is_wanted():
+                self.peers[transfer.offer.peer].overtaken(now, chunk_bytes=transfer.plan.chunk_bytes)
                 self.cancel(transfer)
 
     def close(self, transfer_id: TransferId) -> Transfer | None:
         """Close an account; what it still owes is free."""
         transfer = self.transfers.pop(transfer_id, None)
         if transfer is not None:
-            _release(transfer)
+            if not transfer.cancelled:
+                self._live[transfer.position] -= 1
+                transfer.release()
             self.peers[transfer.offer.peer].transfers.discard(transfer_id)
+            self.stirred.add(transfer.offer.peer)
         return transfer
+
+    def ended(self, transfer_id: TransferId) -> None:
+        """Close the account of a request that was answered in full."""
+        transfer = self.close(transfer_id)
+        if transfer is not None and not transfer.cancelled:
+            self.peers[transfer.offer.peer].settled()
 
     def failed(self, event: TransferFailed, transfer: Transfer, now: float) -> None:
         """Count a failed request, whose account is closed, against its peer."""
@@ -164,6 +201,8 @@ class Swarm:
 
     def drop_late(self, now: float) -> None:
         """Cancel what has broken the least rate, and count it against its peer."""
+        if now < self._late_s:
+            return
         for transfer in list(self.transfers.values()):
             if transfer.cancelled or now < transfer.deadline_s:
                 continue
@@ -174,6 +213,9 @@ class Swarm:
             self.cancel(transfer)
             if peer.gone:
                 self._let_go(peer, "failed", "timed out", message)
+        self._late_s = min(
+            (each.deadline_s for each in self.transfers.values() if not each.cancelled), default=float("inf")
+        )
 
     def end(self) -> None:
         """Let go of everything and everybody."""
@@ -183,22 +225,18 @@ class Swarm:
             if peer.connected and peer.usable:
                 self._out.append(peer_note(peer, EventType.PEER_DISCONNECTED, "finished"))
 
-    def deadlines(self) -> Iterator[float]:
-        """When each request will have broken the least rate; one that waits in a peer's line cannot."""
-        return (
-            transfer.deadline_s
-            for transfer in self.transfers.values()
-            if not transfer.cancelled and transfer.queued_since_s is None
-        )
+    def next_deadline(self) -> float | None:
+        """When `drop_late` is due, or a little earlier; a request that waits in a peer's line cannot be late."""
+        return self._late_s if self._late_s < float("inf") else None
 
     def check_invariants(self) -> None:
         """No peer has more requests than its etiquette allows, and each account stands on both sides."""
+        live: Counter[TrackPosition] = Counter()
         for peer in self.peers.values():
             assert len(peer.transfers) <= peer.etiquette.requests_in_flight_max, f"{peer.name} was asked for too much"
             assert all(self.transfers[each].offer.peer == peer.key for each in peer.transfers)
+        for transfer in self.transfers.values():
+            live[transfer.position] += not transfer.cancelled
+            assert transfer.cancelled or transfer.deadline_s >= self._late_s, f"nobody will notice {transfer.id} late"
         assert sum(len(peer.transfers) for peer in self.peers.values()) == len(self.transfers)
-
-
-def _release(transfer: Transfer) -> None:
-    for chunk in transfer.owed:
-        transfer.plan.release(transfer.id, chunk)
+        assert +live == +self._live, "requests under way do not add up"

@@ -103,6 +103,8 @@ class TrackMachine:
         self._usable = usable
         self._ban = ban
         self._offers: dict[tuple[PeerKey, str], Offer] = {}
+        self._chosen: dict[PeerKey, Offer] = {}
+        """Those of the chosen variant."""
         self._first_offer_s: float | None = None
         self._refused: dict[str, str] = {}
         self._list_asked: set[PeerKey] = set()
@@ -143,17 +145,19 @@ class TrackMachine:
         """Who offers the chosen variant."""
         if self.variant is None:
             return {}
-        return {peer: offer for (peer, variant_id), offer in self._offers.items() if variant_id == self.variant.id}
+        return self._chosen
 
     def fetching(self) -> Fetching | None:
         """The view for the scheduler; None unless chunks are being fetched."""
         if self.phase is not Phase.FETCHING or self.plan is None:
             return None
-        return Fetching(plan=self.plan, offers=self.offers(), provisional=self.provisional, only=self.only)
-
-    def expected(self, first: ChunkIndex, last: ChunkIndex) -> tuple[bytes, ...] | None:
-        """The hashes of `first`..`last`, where they are known."""
-        return None if self.chunk_hashes is None else self.chunk_hashes[first : last + 1]
+        return Fetching(
+            position=self.position,
+            plan=self.plan,
+            offers=self.offers(),
+            chunk_hashes=self.chunk_hashes,
+            only=self.only,
+        )
 
     def progress(self) -> TrackProgress:
         """What a person sees."""
@@ -183,6 +187,8 @@ class TrackMachine:
         if key in self._offers or len(self._offers) >= OFFERS_MAX:
             return False
         self._offers[key] = offer
+        if self.variant is not None and offer.variant.id == self.variant.id:
+            self._chosen[offer.peer] = offer
         if self._first_offer_s is None:
             self._first_offer_s = now
         return True
@@ -228,6 +234,7 @@ class TrackMachine:
 
     def _begin(self, variant: Variant) -> None:
         self.variant = variant
+        self._chosen = {peer: offer for (peer, variant_id), offer in self._offers.items() if variant_id == variant.id}
         self.phase = Phase.OPENING
         self._kept = None
         self._list_asked.clear()
