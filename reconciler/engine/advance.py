@@ -118,12 +118,12 @@ class Advance:
 
     def _can_go_on(self, track: TrackMachine, attempt: Attempt) -> bool:
         """Whether anybody is bringing a chunk of `attempt`, or could, or may yet be found."""
-        if self._searching or self._swarm.of_plan(attempt.plan):
+        plan = attempt.plan
+        assert plan is not None
+        if self._searching or self._swarm.is_fetching(plan):
             return True
         if track.rescue is not None and track.rescue.awaits_answer:
             return True
-        plan = attempt.plan
-        assert plan is not None
         return any(
             self._swarm.usable(peer) and plan.next_missing(offer.holds, 1) is not None
             for peer, offer in attempt.offers().items()
@@ -138,7 +138,7 @@ class Advance:
     def _help(self, track: TrackMachine, rescue: Rescue, *, lossy_allowed: bool, now: float) -> None:
         """Let the overlay verify what the origin sends, and help it where it is behind."""
         plan = rescue.attempt.plan
-        if plan is None:
+        if plan is None or not rescue.concerns:
             return
         own = rescue.origin_offers()
         choice = track.offers.ranked(lossy_allowed=lossy_allowed)

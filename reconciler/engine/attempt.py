@@ -88,6 +88,8 @@ class Attempt:
         self._ban = ban
         self._chosen = chosen
         self._helpers: Variant | None = None
+        self._all: tuple[dict[PeerKey, Offer], dict[PeerKey, Offer], dict[PeerKey, Offer]] | None = None
+        """Its own offers, the helpers', and both: the same object while neither changes."""
         self._list = None if variant.root is None else ChunkListSearch(variant, out=out, usable=usable, ban=ban)
         self._kept: tuple[tuple[ChunkIndex, ChunkPrint], ...] | None = None
         self._content_failures = 0
@@ -127,20 +129,26 @@ class Attempt:
 
     def offers(self) -> dict[PeerKey, Offer]:
         """Who may be asked for its chunks: those who offer it, and those who help."""
-        found = self._offers.of(self.variant)
-        if self._helpers is not None:
-            found = {**self._offers.of(self._helpers), **found}
-        return found
+        own = self._offers.of(self.variant)
+        if self._helpers is None:
+            return own
+        help_ = self._offers.of(self._helpers)
+        if self._all is None or self._all[0] is not own or self._all[1] is not help_:
+            self._all = (own, help_, {**help_, **own})
+        return self._all[2]
 
     def fetching(self) -> Fetching | None:
         """The view for the scheduler; None unless chunks are being fetched."""
         if self.phase is not AttemptPhase.FETCHING or self.plan is None or self.paused:
             return None
-        return Fetching(plan=self.plan, offers=self.offers(), provisional=self.provisional, only=self.only)
-
-    def expected(self, first: ChunkIndex, last: ChunkIndex) -> tuple[bytes, ...] | None:
-        """The hashes of `first`..`last`, where they are known."""
-        return None if self.chunk_hashes is None else self.chunk_hashes[first : last + 1]
+        return Fetching(
+            position=self.position,
+            plan=self.plan,
+            offers=self.offers(),
+            chunk_hashes=self.chunk_hashes,
+            part_id=self.part_id,
+            only=self.only,
+        )
 
     def judge(self, chunk: ChunkIndex, found: ChunkPrint, said: bool | None) -> bool | None:  # noqa: FBT001 - three-valued
         """Whether a chunk that came is right: as the lane `said`, or by a list that came after it was asked for."""

@@ -16,6 +16,7 @@ from reconciler.engine.advance import Advance
 from reconciler.engine.attempt import Attempt
 from reconciler.engine.bandwidth import BandwidthCap
 from reconciler.engine.commons import Commons
+from reconciler.engine.dispatch import Dispatch
 from reconciler.engine.events import (
     ChunkArrived,
     ChunkListArrived,
@@ -32,7 +33,6 @@ from reconciler.engine.events import (
     PeerQueued,
     PeersFound,
     Published,
-    Read,
     SearchEnded,
     StopAsked,
     TimePassed,
@@ -46,15 +46,11 @@ from reconciler.engine.notes import chunk_note, trouble_note
 from reconciler.engine.order import JobOrder, JobProgress, TrackOrder
 from reconciler.engine.pace import Patience
 from reconciler.engine.peers import Peer
-from reconciler.engine.schedule import Fetching, Lease, by_cost, endgame_lease, next_lease, wants_more
 from reconciler.engine.swarm import Swarm
 from reconciler.engine.track import Phase, Rules, TrackMachine
 from reconciler.engine.transfers import Transfer
 from reconciler.sources.base import Etiquette, Found, PeerKey, PeerTrouble
 from reconciler.traces.model import EventType
-
-# How often an idle peer is considered for the end game: what is late grows later with time alone.
-ENDGAME_LOOK_S = 0.25
 
 Outcome = Literal["completed", "failed", "stopped"]
 
@@ -77,7 +73,8 @@ class JobMachine:
         self._now = float("-inf")
         self._origins = frozenset(name for name, etiquette in etiquettes.items() if etiquette.sequential)
         self._advance = Advance(swarm=self._swarm, origins=self._origins, out=self._out)
-        self._cap = BandwidthCap(order.constraints.overlay_bandwidth_kbps * 1000 / 8)
+        cap = BandwidthCap(order.constraints.overlay_bandwidth_kbps * 1000 / 8)
+        self._dispatch = Dispatch(self._swarm, cap=cap, out=self._out, waiting_bytes=self._waiting_bytes)
         self._rescue = patience.rescue
         self._tracks = {track.want.position: self._new_track(track) for track in order.tracks}
         self._out.append(
@@ -144,13 +141,13 @@ class JobMachine:
             case SearchEnded():
                 self._advance.search_ended(event.source)
             case PeerConnected():
-                self._swarm.connected(event.transfer)
+                self._swarm.connected(event.transfer, now)
             case PeerQueued():
                 self._swarm.queued(event, now)
             case ChunkArrived():
                 self._chunk_arrived(event, now)
             case TransferEnded():
-                self._swarm.close(event.transfer)
+                self._swarm.ended(event.transfer)
             case TransferFailed():
                 self._transfer_failed(event, now)
             case OrderChanged():
@@ -210,27 +207,31 @@ class JobMachine:
             self._swarm.pardon(event.peer)
 
     def _chunk_arrived(self, event: ChunkArrived, now: float) -> None:
-        transfer = self._swarm.transfers.get(event.transfer)
-        if transfer is None:
+        came = self._swarm.came(event, now)
+        if came is None:
             return
-        transfer.came(event.chunk, bytes_received=event.bytes_received, now=now)
-        peer = self._swarm.peers[transfer.offer.peer]
-        peer.moved_s = now
+        transfer, peer = came
         track = self._tracks.get(transfer.position)
         attempt = None if track is None else track.attempt_of(transfer.plan)
+        asked = [each for each in transfer.plan.holders(event.chunk) if each != transfer.id]
         matches = event.matches if attempt is None else attempt.judge(event.chunk, event.print, event.matches)
         if matches is False:
             self._wrong_chunk(peer, transfer, event)
         elif self._counts(transfer, attempt, matches=matches) and attempt and self._take_chunk(attempt, event, peer):
-            peer.delivered(bytes_received=event.bytes_received, duration_s=event.duration_s)
-            self._commons.delivered(peer.key, bytes_received=event.bytes_received, duration_s=event.duration_s)
+            self._delivered(peer, transfer, event)
             self._out.append(chunk_note(peer, transfer, event, "verified" if matches else "received"))
             if track and track.rescue is not None and track.rescue.is_of_origin(transfer.offer):
                 track.rescue.origin_brought(event.bytes_received, now)
-            self._swarm.drop_overtaken(transfer.plan)
+            self._swarm.drop_overtaken(asked, now)
             attempt.check_whole()
         else:
             self._out.append(chunk_note(peer, transfer, event, "duplicate"))
+
+    def _delivered(self, peer: Peer, transfer: Transfer, event: ChunkArrived) -> None:
+        first = transfer.alone and event.chunk == transfer.first
+        timed = not (first and transfer.was_queued)
+        peer.delivered(bytes_received=event.bytes_received, duration_s=event.duration_s, first=first, timed=timed)
+        self._commons.delivered(peer.key, bytes_received=event.bytes_received, duration_s=event.duration_s)
 
     @staticmethod
     def _take_chunk(attempt: Attempt, event: ChunkArrived, peer: Peer) -> bool:
@@ -241,7 +242,7 @@ class JobMachine:
         transfer.plan.release(transfer.id, event.chunk)
         promised = bool(transfer.offer.variant.root or transfer.offer.variant.sha256)
         self._out.append(chunk_note(peer, transfer, event, "bad hash"))
-        peer.chunks_refused += 1
+        peer.refused()
         self._commons.refused(peer.key)
         if promised:
             self._ban(peer.key, f"chunk {event.chunk} does not match its hash")
@@ -273,7 +274,7 @@ class JobMachine:
         """
         before, kept = self._tracks, 0
         self.order = order
-        self._cap = BandwidthCap(order.constraints.overlay_bandwidth_kbps * 1000 / 8)
+        self._dispatch.cap = BandwidthCap(order.constraints.overlay_bandwidth_kbps * 1000 / 8)
         self._tracks, fresh = {}, []
         for wanted in order.tracks:
             track = before.get(wanted.want.position)
@@ -309,47 +310,16 @@ class JobMachine:
 
     def _schedule(self, now: float) -> None:
         """Give every peer that may take a request the best one for it."""
-        tracks = [
-            view
-            for track in self._tracks.values()
-            for attempt in track.attempts
-            if (view := attempt.fetching()) is not None
-        ]
-        if not tracks:
-            return
-        for peer in by_cost(self._swarm.peers.values()):
-            speed = peer.usable_bytes_per_s()
-            usable = self._cap.bounded(speed) if peer.source == "overlay" else speed
-            while self._may_be_asked(peer, now, chunk_bytes=tracks[0].plan.chunk_bytes):
-                lease = next_lease(tracks, peer, usable_bytes_per_s=usable) or self._endgame(tracks, peer, now)
-                if lease is None:
-                    break
-                self._request(lease, peer, now)
+        views = (attempt.fetching() for track in self._tracks.values() for attempt in track.attempts)
+        self._dispatch.serve([view for view in views if view is not None], now=now)
 
-    def _may_be_asked(self, peer: Peer, now: float, *, chunk_bytes: int) -> bool:
-        owed = self._swarm.owed_by(peer)
-        capped = peer.source == "overlay" and not self._cap.may_spend(now)
-        return peer.may_take(now) and not capped and wants_more(peer, owed_bytes=owed, chunk_bytes=chunk_bytes)
-
-    def _endgame(self, tracks: list[Fetching], peer: Peer, now: float) -> Lease | None:
-        return endgame_lease(tracks, peer, transfers=self._swarm.transfers, peers=self._swarm.peers, now=now)
-
-    def _request(self, lease: Lease, peer: Peer, now: float) -> None:
-        attempt = self._tracks[lease.offer.position].attempt_of(lease.plan)
-        assert attempt is not None
-        transfer = self._swarm.begin(lease, lease.plan, peer, now)
-        if peer.source == "overlay":
-            self._cap.spend(transfer.bytes_owed, now)
-        self._out.append(
-            Read(
-                transfer=transfer.id,
-                offer=lease.offer,
-                part_id=attempt.part_id,
-                first=lease.first,
-                last=lease.last,
-                expected=attempt.expected(lease.first, lease.last),
-            )
-        )
+    def _waiting_bytes(self) -> int:
+        """What the tracks need that nothing is asked for yet; one of unknown size is taken to be like the others."""
+        waiting = [track for track in self._tracks.values() if track.is_waiting]
+        sizes = [track.variant.size if track.variant else track.order.want.size or 0 for track in waiting]
+        begun = [track.variant.size for track in self._tracks.values() if track.variant and not track.is_waiting]
+        known = [size for size in sizes if size] + begun
+        return sum(sizes) + sizes.count(0) * (sum(known) // len(known) if known else 0)
 
     # ---- ending ------------------------------------------------------------------------------------------------------
 
@@ -369,22 +339,12 @@ class JobMachine:
         for track in self._tracks.values():
             if (deadline := self._advance.deadline(track, self._now)) is not None:
                 yield deadline
-        yield from self._swarm.deadlines()
-        if any(track.phase is Phase.FETCHING for track in self._tracks.values()):
-            for peer in self._swarm.peers.values():
-                if peer.usable and len(peer.transfers) < peer.requests_max():
-                    yield from self._peer_deadlines(peer)
-
-    def _peer_deadlines(self, peer: Peer) -> Iterator[float]:
-        """When an idle peer should be looked at again: after its pause, under the cap, or for the end game."""
-        yield peer.not_before_s
-        if peer.source == "overlay":
-            yield self._cap.free_at(self._now)
-        if self._swarm.transfers:
-            yield self._now + ENDGAME_LOOK_S
+        for each in (self._swarm.next_deadline(), self._dispatch.next_deadline()):
+            if each is not None:
+                yield each
 
     def check_invariants(self) -> None:
-        """See the module docstring."""
+        """See the module docstring. Looks at every chunk: `check_step` is for after every event."""
         for track in self._tracks.values():
             track.check_invariants()
             for plan in (attempt.plan for attempt in track.attempts if attempt.plan is not None):
@@ -392,6 +352,10 @@ class JobMachine:
                     for holder in plan.holders(chunk):
                         owed = self._swarm.transfers[holder].owed
                         assert chunk in owed, f"transfer {holder} does not owe chunk {chunk}"
+        self.check_step()
+
+    def check_step(self) -> None:
+        """The part of the invariants that does not look at chunks: accounts, and that something can still happen."""
         self._swarm.check_invariants()
         if self.outcome is None:
             waits = (

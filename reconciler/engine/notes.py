@@ -3,15 +3,15 @@
 Owns: the notes about peers, chunks and transfers. Never: decides whether one is made.
 """
 
+import math
 from collections.abc import Mapping
 
 from reconciler.engine.events import ChunkArrived, FailureCode, Note
-from reconciler.engine.peers import Peer
+from reconciler.engine.peers import TIMED_OUT, Peer
+from reconciler.engine.schedule import Overdue
 from reconciler.engine.transfers import Transfer
 from reconciler.sources.base import PeerTrouble
 from reconciler.traces.model import EventType
-
-TIMED_OUT: frozenset[FailureCode] = frozenset({"stalled", "timed out"})
 
 
 def peer_note(peer: Peer, kind: EventType, action: str, *, code: str = "", message: str = "") -> Note:
@@ -80,6 +80,34 @@ def queued_note(peer: Peer, transfer: Transfer) -> Note:
     """A request stands in the peer's own line, or has moved in it."""
     place: dict[str, int] = {} if transfer.place is None else {"place": transfer.place}
     return _transfer_note(peer, transfer, EventType.PEER_CONNECTED, "queued", place)
+
+
+def handover_note(giver: Peer, taker: Peer, late: Overdue, chunks: int, *, now: float) -> Note:
+    """Work of one peer was given to another: its share of the chunks was more than its share of the speed."""
+    position = late.transfer.position
+    silent_s = now - giver.moved_s
+    if math.isinf(late.last_s):
+        why = f"{giver.name} lets the request wait in its line"
+    elif giver.is_silent(now, chunk_bytes=late.transfer.plan.chunk_bytes):
+        why = f"{giver.name} has been silent for {silent_s:.1f} s"
+    else:
+        why = f"{giver.name} would need {late.last_s:.1f} s more"
+    return Note(
+        type=EventType.SWARM_REBALANCED,
+        action="handed over",
+        position=position,
+        variant_id=late.transfer.offer.variant.id,
+        peer=taker.name,
+        source=taker.source,
+        facts={
+            "from": giver.name,
+            "to": taker.name,
+            "chunks": chunks,
+            "from_bytes_per_s": round(giver.throughput_bytes_per_s),
+            "to_bytes_per_s": round(taker.throughput_bytes_per_s),
+            "reason": why,
+        },
+    )
 
 
 def failure_note(peer: Peer, transfer: Transfer, code: FailureCode, message: str) -> Note:

@@ -55,6 +55,8 @@ class TrackOffers:
         self._offers: dict[tuple[PeerKey, str], Offer] = {}
         self._first_s: float | None = None
         self._refused: dict[str, str] = {}
+        self._same: dict[str, dict[PeerKey, Offer]] = {}
+        """Who offers the bytes of a variant, as it was last asked for; dropped with each new offer."""
 
     def add(self, offer: Offer, now: float) -> bool:
         """Remember an offer; False when it is known or one too many."""
@@ -62,6 +64,7 @@ class TrackOffers:
         if key in self._offers or len(self._offers) >= OFFERS_MAX:
             return False
         self._offers[key] = offer
+        self._same.clear()
         if self._first_s is None:
             self._first_s = now
         return True
@@ -79,10 +82,12 @@ class TrackOffers:
         """Who offers the bytes of `variant`: under its own name, by the SHA-256 that both state where a root lets each
         chunk be verified, or as a file that is alike in everything where nobody can prove anything.
         """
-        found: dict[PeerKey, Offer] = {}
-        for (peer, variant_id), offer in self._offers.items():
-            if variant_id == variant.id or (peer not in found and _is_same_file(offer.variant, variant)):
-                found[peer] = offer
+        found = self._same.get(variant.id)
+        if found is None:
+            found = self._same[variant.id] = {}
+            for (peer, variant_id), offer in self._offers.items():
+                if variant_id == variant.id or (peer not in found and _is_same_file(offer.variant, variant)):
+                    found[peer] = offer
         return found
 
     def folders(self) -> set[str]:

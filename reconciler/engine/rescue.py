@@ -121,6 +121,11 @@ class Rescue:
         self._note(EventType.RESCUE_MODE_ACTIVATED if self.lag else EventType.TRACK_START, "joined", facts)
         return True
 
+    @property
+    def concerns(self) -> bool:
+        """Whether the attempt is one whose bytes nothing proves, or nothing did before it was joined."""
+        return self.attempt.provisional or self.joined is not None
+
     # ---- who is who --------------------------------------------------------------------------------------------------
 
     def is_of_origin(self, offer: Offer) -> bool:
@@ -161,8 +166,7 @@ class Rescue:
 
     def look(self, transfers: Iterable[Transfer], *, reachable: bool, other: Variant | None, now: float) -> Step:
         """Judge the origin and say what should be done now; `other` is the best variant with other bytes."""
-        unproven = self.attempt.provisional or self.joined is not None
-        if self.attempt.phase is not AttemptPhase.FETCHING or not unproven:
+        if self.attempt.phase is not AttemptPhase.FETCHING or not self.concerns:
             return "nothing"
         if self.lag is None:
             self.lag = self._pace.lag(transfers, reachable=reachable, now=now)
@@ -185,7 +189,7 @@ class Rescue:
 
     def next_look_s(self, transfers: Iterable[Transfer], now: float) -> float | None:
         """When `look` is due though nothing happens."""
-        if self.attempt.phase is not AttemptPhase.FETCHING:
+        if self.attempt.phase is not AttemptPhase.FETCHING or not self.concerns:
             return None
         if self.lag is None:
             return self._pace.next_look_s(transfers, now)

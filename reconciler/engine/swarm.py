@@ -4,17 +4,26 @@ Owns: the peers of one job, the requests that are under way, and what follows wh
 what to ask for (engine.schedule), or what becomes of a track (engine.track).
 """
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from reconciler.engine.chunks import ChunkPlan, ChunkState
 from reconciler.engine.commons import Commons
-from reconciler.engine.events import CancelRead, Command, FailureCode, PeerQueued, TransferFailed, TransferId
-from reconciler.engine.notes import TIMED_OUT, failure_note, peer_note, queued_note, request_note
+from reconciler.engine.events import (
+    CancelRead,
+    ChunkArrived,
+    Command,
+    FailureCode,
+    PeerQueued,
+    TransferFailed,
+    TransferId,
+)
+from reconciler.engine.notes import failure_note, peer_note, queued_note, request_note
 from reconciler.engine.order import PeerProgress
-from reconciler.engine.peers import INNOCENT, Peer
+from reconciler.engine.peers import INNOCENT, TIMED_OUT, Peer
 from reconciler.engine.schedule import Lease
 from reconciler.engine.transfers import Transfer
-from reconciler.ids import TrackPosition
+from reconciler.ids import ChunkIndex, TrackPosition
 from reconciler.sources.base import Etiquette, Offer, PeerKey
 from reconciler.traces.model import EventType
 
@@ -30,11 +39,17 @@ class Swarm:
     ) -> None:
         self.peers: dict[PeerKey, Peer] = {}
         self.transfers: dict[TransferId, Transfer] = {}
+        self.stirred: set[PeerKey] = set()
+        """Peers that might take another request: something of theirs has changed since they were looked at last."""
         self._out = out
         self._etiquettes = dict(etiquettes)
         self._stall_timeout_s = stall_timeout_s
         self._commons = commons
         self._next_transfer = 1
+        self._live: Counter[int] = Counter()
+        """Requests under way for each plan, by its identity: a transfer keeps its plan alive."""
+        self._late_s = float("inf")
+        """No request can be late before this moment."""
 
     @property
     def sources(self) -> frozenset[str]:
@@ -46,6 +61,7 @@ class Swarm:
     def meet(self, offer: Offer, now: float) -> bool:
         """Know the peer of `offer`, as earlier jobs do; False where its source is barred or the swarm is full."""
         if offer.peer in self.peers:
+            self.stirred.add(offer.peer)
             return True
         if offer.source not in self._etiquettes or len(self.peers) >= PEERS_MAX:
             return False
@@ -57,19 +73,24 @@ class Swarm:
             etiquette=self._etiquettes[offer.source],
             prior=prior,
             throughput_bytes_per_s=prior.throughput_bytes_per_s,
+            error_rate=prior.error_rate,
+            timeout_rate=prior.timeout_rate,
         )
         self.peers[offer.peer] = peer
+        self.stirred.add(offer.peer)
         self._out.append(peer_note(peer, EventType.PEER_DISCOVERED, "offered"))
         if prior.banned:
             self.ban(offer.peer, prior.banned)
         return True
 
-    def connected(self, transfer_id: TransferId) -> None:
+    def connected(self, transfer_id: TransferId, now: float) -> None:
         """A lane has reached the peer of a transfer."""
         transfer = self.transfers.get(transfer_id)
         peer = self.peers[transfer.offer.peer] if transfer else None
         if peer is not None and not peer.connected:
             peer.connected = True
+            assert transfer is not None
+            peer.dialled(now - transfer.started_s, round_trips=2 if transfer.offer.endpoint.tls else 1)
             self._out.append(peer_note(peer, EventType.PEER_CONNECTED, "connected"))
 
     def queued(self, event: PeerQueued, now: float) -> None:
@@ -94,6 +115,14 @@ class Swarm:
         peer = self.peers.get(key)
         if peer is not None:
             peer.banned = ""
+            self.stirred.add(key)
+
+    def dismiss(self, key: PeerKey, code: FailureCode, message: str) -> None:
+        """Ask a peer for nothing more in this job: it does not lie, it holds something else."""
+        peer = self.peers[key]
+        if peer.usable:
+            peer.gone = message
+            self._let_go(peer, "failed", code, message)
 
     def why_out(self, key: PeerKey) -> str:
         """`name: reason` for a peer that is not asked any more, or has not what is missing."""
@@ -130,8 +159,9 @@ class Swarm:
 
     # ---- transfers ---------------------------------------------------------------------------------------------------
 
-    def begin(self, lease: Lease, plan: ChunkPlan, peer: Peer, now: float) -> Transfer:
+    def begin(self, lease: Lease, peer: Peer, now: float) -> Transfer:
         """Open the account of a request that is about to be sent."""
+        plan = lease.track.plan
         transfer = Transfer.begin(
             TransferId(self._next_transfer),
             lease.offer,
@@ -144,21 +174,30 @@ class Swarm:
         )
         self._next_transfer += 1
         self.transfers[transfer.id] = transfer
+        self._live[id(plan)] += 1
+        self._late_s = min(self._late_s, transfer.deadline_s)
         peer.moved_s = peer.moved_s if peer.transfers else now
         peer.transfers.add(transfer.id)
         plan.request(transfer.id, lease.first, lease.last)
         self._out.append(request_note(peer, transfer))
         return transfer
 
+    def is_fetching(self, plan: ChunkPlan) -> bool:
+        """Whether anything is under way for one attempt at a track."""
+        return self._live[id(plan)] > 0
+
     def of_plan(self, plan: ChunkPlan | None) -> list[Transfer]:
         """What is under way for one attempt at a track."""
+        if plan is None or not self.is_fetching(plan):
+            return []
         return [each for each in self.transfers.values() if each.plan is plan and not each.cancelled]
 
     def cancel(self, transfer: Transfer) -> None:
         """End a request: its chunks are free now; its account closes when the lane answers."""
         if not transfer.cancelled:
             transfer.cancelled = True
-            _release(transfer)
+            self._live[id(transfer.plan)] -= 1
+            transfer.release()
             self._out.append(CancelRead(transfer=transfer.id))
 
     def cancel_track(self, position: TrackPosition) -> None:
@@ -172,42 +211,64 @@ class Swarm:
         for transfer in self.of_plan(plan):
             self.cancel(transfer)
 
-    def drop_overtaken(self, plan: ChunkPlan) -> None:
-        """Cancel requests whose every owed chunk somebody else has brought."""
-        for transfer in self.of_plan(plan):
-            if transfer.owed and all(plan.state(chunk) is ChunkState.HAD for chunk in transfer.owed):
+    def came(self, event: ChunkArrived, now: float) -> tuple[Transfer, Peer] | None:
+        """Count a chunk that came, right or wrong, in its request's account; None where that is closed."""
+        transfer = self.transfers.get(event.transfer)
+        if transfer is None:
+            return None
+        peer = self.peers[transfer.offer.peer]
+        transfer.came(event.chunk, now=now)
+        self._late_s = min(self._late_s, transfer.deadline_s)
+        peer.moved_s = now
+        self.stirred.add(peer.key)
+        return transfer, peer
+
+    def drop_overtaken(self, asked: Iterable[TransferId], now: float) -> None:
+        """Cancel those requests whose every owed chunk somebody else has brought."""
+        for transfer_id in asked:
+            transfer = self.transfers[transfer_id]
+            if transfer.owed and not transfer.is_wanted():
+                self.peers[transfer.offer.peer].overtaken(now, chunk_bytes=transfer.plan.chunk_bytes)
                 self.cancel(transfer)
 
     def loosen(self, plan: ChunkPlan) -> None:
-        """Let the chunks that streams are to bring be asked of others too; the streams go on."""
+        """Let the chunks that streams are to bring be asked of others too; the streams go on until nothing that they
+        owe is missing.
+        """
         for transfer in self.of_plan(plan):
-            if self.peers[transfer.offer.peer].etiquette.sequential and not transfer.loose:
-                transfer.loose = True
-                _release(transfer)
+            if self.peers[transfer.offer.peer].etiquette.sequential:
+                if not transfer.loose:
+                    transfer.loose = True
+                    transfer.release()
+                if all(plan.state(ChunkIndex(chunk)) is ChunkState.HAD for chunk in transfer.owed):
+                    self.cancel(transfer)
 
     def tighten(self, plan: ChunkPlan) -> None:
         """Count on the streams again for everything that nobody else has been asked for."""
         for transfer in self.of_plan(plan):
             if transfer.loose:
                 transfer.loose = False
-                for chunk in transfer.owed:
+                for index in transfer.owed:
+                    chunk = ChunkIndex(index)
                     if plan.state(chunk) is ChunkState.MISSING:
                         plan.request(transfer.id, chunk, chunk)
-
-    def dismiss(self, key: PeerKey, code: FailureCode, message: str) -> None:
-        """Ask a peer for nothing more in this job: it does not lie, it holds something else."""
-        peer = self.peers[key]
-        if peer.usable:
-            peer.gone = message
-            self._let_go(peer, "failed", code, message)
 
     def close(self, transfer_id: TransferId) -> Transfer | None:
         """Close an account; what it still owes is free."""
         transfer = self.transfers.pop(transfer_id, None)
         if transfer is not None:
-            _release(transfer)
+            if not transfer.cancelled:
+                self._live[id(transfer.plan)] -= 1
+                transfer.release()
             self.peers[transfer.offer.peer].transfers.discard(transfer_id)
+            self.stirred.add(transfer.offer.peer)
         return transfer
+
+    def ended(self, transfer_id: TransferId) -> None:
+        """Close the account of a request that was answered in full."""
+        transfer = self.close(transfer_id)
+        if transfer is not None and not transfer.cancelled:
+            self.peers[transfer.offer.peer].settled()
 
     def failed(self, event: TransferFailed, transfer: Transfer, now: float) -> None:
         """Count a failed request, whose account is closed, against its peer."""
@@ -224,6 +285,8 @@ class Swarm:
 
     def drop_late(self, now: float) -> None:
         """Cancel what has broken the least rate, and count it against its peer."""
+        if now < self._late_s:
+            return
         for transfer in list(self.transfers.values()):
             if transfer.cancelled or now < transfer.deadline_s:
                 continue
@@ -235,6 +298,9 @@ class Swarm:
             self.cancel(transfer)
             if peer.gone:
                 self._let_go(peer, "failed", "timed out", message)
+        self._late_s = min(
+            (each.deadline_s for each in self.transfers.values() if not each.cancelled), default=float("inf")
+        )
 
     def end(self) -> None:
         """Let go of everything and everybody."""
@@ -244,22 +310,18 @@ class Swarm:
             if peer.connected and peer.usable:
                 self._out.append(peer_note(peer, EventType.PEER_DISCONNECTED, "finished"))
 
-    def deadlines(self) -> Iterator[float]:
-        """When each request will have broken the least rate; one that waits in a peer's line cannot."""
-        return (
-            transfer.deadline_s
-            for transfer in self.transfers.values()
-            if not transfer.cancelled and transfer.queued_since_s is None
-        )
+    def next_deadline(self) -> float | None:
+        """When `drop_late` is due, or a little earlier; a request that waits in a peer's line cannot be late."""
+        return self._late_s if self._late_s < float("inf") else None
 
     def check_invariants(self) -> None:
         """No peer has more requests than its etiquette allows, and each account stands on both sides."""
+        live: Counter[int] = Counter()
         for peer in self.peers.values():
             assert len(peer.transfers) <= peer.etiquette.requests_in_flight_max, f"{peer.name} was asked for too much"
             assert all(self.transfers[each].offer.peer == peer.key for each in peer.transfers)
+        for transfer in self.transfers.values():
+            live[id(transfer.plan)] += not transfer.cancelled
+            assert transfer.cancelled or transfer.deadline_s >= self._late_s, f"nobody will notice {transfer.id} late"
         assert sum(len(peer.transfers) for peer in self.peers.values()) == len(self.transfers)
-
-
-def _release(transfer: Transfer) -> None:
-    for chunk in transfer.owed:
-        transfer.plan.release(transfer.id, chunk)
+        assert +live == +self._live, "requests under way do not add up"

@@ -112,6 +112,12 @@ class TrackMachine:
         return self.phase in (Phase.FETCHING, Phase.PUBLISHING)
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether its bytes are still to be asked for, all of them."""
+        opening = self.phase is Phase.FETCHING and self.attempts[0].phase is AttemptPhase.OPENING
+        return opening or self.phase is Phase.SEEKING
+
+    @property
     def awaits_answer(self) -> bool:
         """Whether a command is out whose answer will move it on."""
         if self.phase is Phase.FETCHING:
