@@ -67,6 +67,8 @@ class Shelves:
     flush_traces: Callable[[], None]
     """Makes everything reported so far durable, so that a track's last event comes after its others."""
     clock: Clock
+    condemn: Callable[[Variant, str], None] | None = None
+    """Told of a variant that is not what it claimed to be, and why, so that its source never offers it again."""
 
 
 class JobDisk:
@@ -104,13 +106,18 @@ class JobDisk:
         try:
             sha256, wrong = _read_again(path, command)
             if wrong:
-                return WholeRefused(position=command.position, fault="content", message=wrong)
+                return self._refused(command, "content", wrong)
             refusal = self._wrong_audio(path, track, variant)
         except OSError as error:
             return DiskRefused(position=command.position, message=f"could not read {path} again: {error}")
         if refusal:
-            return WholeRefused(position=command.position, fault="audio", message=refusal)
+            return self._refused(command, "audio", refusal)
         return WholeVerified(position=command.position, sha256=sha256)
+
+    def _refused(self, command: VerifyWhole, fault: Literal["content", "audio"], message: str) -> WholeRefused:
+        if self._shelves.condemn is not None:
+            self._shelves.condemn(command.variant, message)
+        return WholeRefused(position=command.position, fault=fault, message=message)
 
     def publish(self, command: Publish) -> Published | DiskRefused:
         """Give the part its name, index it, and record the fact."""
