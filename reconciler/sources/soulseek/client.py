@@ -412,9 +412,8 @@ class Client(SoulSeekClient):
         except AuthenticationError as error:
             reason = str(error.args[0] if error.args else error)
             raise await self._given_up(ending_of(reason), f"the server refused the login: {reason}") from error
-        except (ConnectionReadError, TimeoutError) as error:
-            raise await self._given_up("lost", "the connection broke before the login had an answer") from error
-        except AioSlskException as error:
+        except (NetworkError, AioSlskException) as error:
+            # Hung up on before our login was read, the connection ends with a reset instead of in order.
             raise await self._given_up("unanswered", "the server hung up before the login had an answer") from error
         online()
         await self._over.wait()
