@@ -36,15 +36,16 @@ def offered_files(root: Path, *, never: tuple[Path, ...]) -> Iterator[tuple[str,
     A folder that cannot be read is passed over. `never` are folders that are not entered.
     """
     count = 0
-    for folder, folders, files in os.walk(root, followlinks=False):
+    barred = {each.resolve() for each in never}
+    if not barred.isdisjoint((root.resolve(), *root.resolve().parents)):
+        return
+    for folder, folders, files in os.walk(root.resolve(), followlinks=False):
         here = Path(folder)
         folders[:] = sorted(
             name
             for name in folders
-            if not name.startswith(".") and not (here / name).is_symlink() and here / name not in never
+            if not name.startswith(".") and not (here / name).is_symlink() and here / name not in barred
         )
-        if here in never:
-            continue
         for name in sorted(files):
             found = _regular(here / name)
             if found is None or name.startswith(".") or name.endswith(UNFINISHED):
@@ -52,7 +53,7 @@ def offered_files(root: Path, *, never: tuple[Path, ...]) -> Iterator[tuple[str,
             count += 1
             if count > FILES_MAX:
                 return
-            yield str((here / name).relative_to(root)), found.st_mtime
+            yield str((here / name).relative_to(root.resolve())), found.st_mtime
 
 
 def open_offered(root: Path, below: str) -> int:
