@@ -3,9 +3,9 @@
 Owns: starting and ending these, and waiting for what they tell. Never: checks anything.
 """
 
+import json
 import os
 import queue
-import shutil
 import signal
 import subprocess
 import sys
@@ -149,7 +149,7 @@ rescanonstartup = True
 class Nicotine:
     """A Nicotine+ without a window that shares a folder."""
 
-    def __init__(self, installed, folder, server, *, name, port, shared, slots=2, limit_kib=0):
+    def __init__(self, installed, folder, server, *, name, port, shared, slots=2, limit_kib=0, wanted=()):
         folder.mkdir(parents=True)
         self.name = name
         config = folder / "config"
@@ -166,8 +166,10 @@ class Nicotine:
                 limit_kib=limit_kib,
             )
         )
-        python = shutil.which("python3") or sys.executable
-        command = [sys.executable or python, "-m", "pynicotine", "--headless", "-b", "127.0.0.1", "-c", config]
+        (folder / "data").mkdir()
+        # What it had not finished when it ended last: it goes on by itself.
+        (folder / "data" / "downloads.json").write_text(json.dumps(list(wanted)))
+        command = [sys.executable, "-m", "pynicotine", "--headless", "-b", "127.0.0.1", "-c", config]
         self.log = (folder / "log").open("wb")
         self.process = subprocess.Popen(
             [*command, "-u", folder / "data"],

@@ -215,6 +215,56 @@ def test_two_users_count_tickets_alike(make_rig, music, server):
         assert path.read_bytes() == DATA
 
 
+@pytest.fixture
+def giver(make_rig, music, server):
+    """An account of ours that shares the music, and beside it what must not be shared."""
+    secret = music.parent / "secret"
+    secret.mkdir()
+    (secret / "testsong key.flac").write_bytes(b"secret")
+    (music / "testsong link").symlink_to(secret)
+    (music / ".testsong hidden.flac").write_bytes(b"hidden")
+    (music / "quarantine").mkdir()
+    (music / "quarantine" / "testsong wrong.flac").write_bytes(b"wrong")
+    rig = make_rig(
+        "giver",
+        shared=(str(music),),
+        never_shared=(str(music / "quarantine"),),
+        listen_host="127.0.0.1",
+        listen_port=free_port(),
+    ).online()
+    until(lambda: server.shared_files.get("giver"))
+    return rig
+
+
+def test_nicotine_downloads_from_us(make_rig, make_nicotine, giver, server, tmp_path):
+    """Byte for byte; and nothing was offered but the two files of the album."""
+    assert server.shared_files["giver"] == 2
+    found = search(make_rig().online(), "testsong")
+    assert [each.path.rpartition("\\")[2] for each in found] == ["01 testsong.flac"]
+    make_nicotine("taker", wanted=[["giver", found[0].path, "", "User logged off", SIZE]])
+    taken = tmp_path / "taker" / "downloads" / "01 testsong.flac"
+    until(taken.exists)
+    assert taken.read_bytes() == DATA
+
+
+def test_a_link_put_in_the_place_of_a_shared_file_gives_nothing(make_rig, giver, music):
+    """The path leads elsewhere by then: no byte of what it leads to is sent."""
+    rig = make_rig().online()
+    (file,) = search(rig, "testsong")
+    shared = music / "An Artist" / "Album" / "01 testsong.flac"
+    other = music.parent / "other"
+    other.write_bytes(b"s" * SIZE)
+    shared.unlink()
+    shared.symlink_to(other)
+    part, path = rig.attach(SIZE)
+    rig.read("giver", file.path, SIZE, part=part)
+    events = rig.until_ended()
+    assert isinstance(events[-1], TransferFailed)
+    assert not [each for each in events if isinstance(each, ChunkArrived)]
+    rig.path.detach(part)
+    assert path.read_bytes() == bytes(SIZE)
+
+
 def free_port():
     """A port that nobody listens on now."""
     with socket.socket() as probe:

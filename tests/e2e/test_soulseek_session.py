@@ -1,11 +1,15 @@
 """The session with the Soulseek server: lost, banned, kicked, refused; and what must never be seen of it."""
 
+import asyncio
 import time
 from pathlib import Path
 
 import pytest
 from soulseek_rig import SoulseekRig, until
 from soulseek_server import SoulseekServer
+
+from reconciler.clock import SystemClock
+from reconciler.sources.soulseek.source import Judgement, SoulseekSource
 
 PASSWORD = "correct horse battery"
 
@@ -106,3 +110,21 @@ def test_nothing_is_listened_on_without_a_port(make_rig):
         if line.split()[3] == "0A" and f"socket:[{line.split()[9]}]" in inodes
     ]
     assert listening == []
+
+
+def test_the_server_sees_no_more_searches_than_the_budget(make_rig, server):
+    """Forty asked at once: thirty reach it, and the rest wait until the window has moved."""
+    rig = make_rig().online()
+    judgement = Judgement(queries_of=lambda wants, excluded_phrases: (), match=lambda wants, files: None)
+    source = SoulseekSource(rig.path, rig.ledger, judgement, clock=SystemClock())
+
+    async def ask():
+        asking = [asyncio.create_task(source._answers(f"query {n}", {})) for n in range(40)]
+        await asyncio.to_thread(until, lambda: sum(each.done() for each in asking) == 30, 120)
+        for each in asking:
+            each.cancel()
+        await asyncio.wait(asking)
+
+    asyncio.run(ask())
+    assert server.most_searches_in(220) == len(server.searches) == 30
+    assert 0 < rig.ledger.search_wait_s() < 225

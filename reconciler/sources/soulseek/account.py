@@ -1,7 +1,7 @@
 """What a session with the Soulseek network needs to know.
 
-Owns: the values that configuration and credentials become, as they cross to the process that holds the session. Never:
-reads either.
+Owns: the values that configuration and credentials become, as they cross to the process that holds the session.
+Never: reads either.
 """
 
 from dataclasses import dataclass, field

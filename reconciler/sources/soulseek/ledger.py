@@ -1,7 +1,7 @@
 """The memory of dealings with Soulseek users and their server, in use and on disk.
 
-Owns: that what is counted in memory (sources.soulseek.standing, search_budget) is kept as well (state.soulseek). Never:
-decides what follows from it.
+Owns: that what is counted in memory (sources.soulseek.standing, search_budget) is kept as well (state.soulseek).
+Never: decides what follows from it.
 """
 
 import hashlib

@@ -18,7 +18,7 @@ MINUTE_S = 60.0
 ARGUMENT_CHARS_MAX = 80
 
 
-class QuietHandler(logging.Handler):
+class QuietLog(logging.Handler):
     """Hands `tell` short lines; `now` is monotonic seconds."""
 
     def __init__(self, tell: Callable[[str], None], now: Callable[[], float]) -> None:

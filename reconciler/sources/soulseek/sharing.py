@@ -1,7 +1,7 @@
 """Which of our own files are offered, and how one is opened.
 
-Owns: the walk over shared folders, the safe open of a file in them, and the bounds of our line of uploads. Never:
-follows a symbolic link, below a shared folder or on the way to a file; offers what is hidden, unfinished or in
+Owns: the walk over shared folders, the safe open of a file in them, and the bounds of our line of uploads.
+Never: follows a symbolic link, below a shared folder or on the way to a file; offers what is hidden, unfinished or in
 quarantine.
 """
 

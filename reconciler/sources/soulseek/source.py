@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from reconciler.clock import Clock
 from reconciler.errors import PeerError
@@ -44,6 +45,9 @@ ONLINE_LOOK_S = 0.25
 FIRST_ANSWER_WITHIN_S = 6.0
 QUIET_S = 2.5
 LONGEST_S = 15.0
+
+# Queries that wait for answers at once: each brings a burst of connections from strangers.
+SEARCHES_AT_ONCE = 4
 
 # Files kept of one query.
 RESULTS_MAX = 3000
@@ -165,8 +169,11 @@ class SoulseekSource:
         self._memory = AnswerMemory()
         self._given: OrderedDict[str, tuple[str, str, int]] = OrderedDict()
         """User, path and size of each claim that was offered."""
-        # One search after another: the budget is shared by all jobs, in the order in which they came.
-        self._turn = asyncio.Lock()
+        self._turns = asyncio.Semaphore(SEARCHES_AT_ONCE)
+        # The budget is shared by all jobs, in the order in which they came.
+        self._budget = asyncio.Lock()
+        self._asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """Held while a query is under way, so that a second job waits for its answers instead of sending it again."""
 
     @property
     def name(self) -> str:
@@ -221,14 +228,16 @@ class SoulseekSource:
 
     async def _answers(self, query: str, files: dict[tuple[str, str], SharedFile]) -> PeerTrouble | None:
         """Add what `query` finds to `files`; gives what stands in the way."""
-        async with self._turn:
+        asking = self._asking.setdefault(query, asyncio.Lock())
+        async with asking, self._turns:
             known = self._memory.recall(query, self._clock.wall())
             if known is None:
                 if not await self._is_online():
                     status = self._network.status
                     return _trouble("server", "unreachable", f"the session is {status.state}: {status.reason}")
-                await asyncio.sleep(self._ledger.search_wait_s())
-                self._ledger.search_sent()
+                async with self._budget:
+                    await asyncio.sleep(self._ledger.search_wait_s())
+                    self._ledger.search_sent()
                 at = self._clock.wall()
                 known = await self._collect(query)
                 self._memory.keep(query, known, at)

@@ -1,7 +1,7 @@
 """What is owed to each Soulseek user, and what is remembered of it.
 
-Owns: the budgets of one user for one day, when a user is left alone, and which files are never asked for again. Never:
-keeps it on disk (state.soulseek) or reads a clock.
+Owns: the budgets of one user for one day, when a user is left alone, and which files are never asked for again.
+Never: keeps it on disk (state.soulseek) or reads a clock.
 
 A download that we end early shows as a failed upload at the other side, takes one of its slots, and counts against us
 where the operator set a limit of failures a day. Questions for our place in line cost less, and are bounded as well.

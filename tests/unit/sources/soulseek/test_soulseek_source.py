@@ -207,8 +207,15 @@ def test_a_repeated_query_is_not_sent_again(virtual_loop, make):
     assert virtual_loop.run(collect(source, wants(1))) == first
     assert len(network.sent) == 1
     virtual_loop.run(asyncio.sleep(600))
-    virtual_loop.run(collect(source, wants(1)))
+
+    async def twice():
+        await asyncio.gather(collect(source, wants(1)), collect(source, wants(1)))
+
+    virtual_loop.run(twice())
     assert len(network.sent) == 2
+    virtual_loop.run(asyncio.sleep(600))
+    virtual_loop.run(collect(source, wants(1)))
+    assert len(network.sent) == 3
 
 
 def test_without_a_session_the_reason_is_told(virtual_loop, make):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reconciler.sources.soulseek.frames import FIRST, FROM_PEER, FROM_SERVER, read_frame
 from reconciler.sources.soulseek.limits import INFLATED_BYTES_MAX, LimitError, bounded, inflate
-from reconciler.sources.soulseek.quiet_log import LINES_PER_MINUTE, QuietHandler, line_of
+from reconciler.sources.soulseek.quiet_log import LINES_PER_MINUTE, QuietLog, line_of
 from reconciler.sources.soulseek.search_reply import FILES_MAX, read_search_reply
 
 
@@ -164,7 +164,7 @@ def test_a_log_line_holds_no_message():
 def test_log_lines_are_bounded_in_a_minute():
     """The rest are counted, and the count is told when the minute is over."""
     lines, now = [], [0.0]
-    handler = QuietHandler(lines.append, lambda: now[0])
+    handler = QuietLog(lines.append, lambda: now[0])
     for _ in range(1000):
         handler.handle(record("noise"))
     assert len(lines) == LINES_PER_MINUTE
