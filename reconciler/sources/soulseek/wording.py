@@ -32,16 +32,19 @@ _STOP_WORDS = """
 STOP_WORDS = frozenset(_STOP_WORDS.split())
 """Words that are in so many names, or left out of them so often, that they tell nothing apart."""
 
-_EDITION_WORDS = """
+_OF_EDITIONS = """
     remaster remastered remasterd remastering deluxe edition expanded anniversary reissue bonus track tracks explicit
     clean album version original stereo mono digital special limited collector collectors super legacy release
     flac mp3 m4a aac ogg opus alac ape wav wavpack cd lp ep vinyl rip web hdtracks hi res hires bit khz kbps kbit vbr
     cbr v0 v2 lossless lossy 24bit 16bit dvd sacd dsd mfsl mofi japan japanese us uk eu press pressing promo
     disc disk cue log scans uncensored full complete box set
 """
-_EDITION = frozenset(_EDITION_WORDS.split())
+EDITION_WORDS = frozenset(_OF_EDITIONS.split())
+"""Words of remarks about an edition, a medium or an encoding, which make no other recording."""
 # After a dash, where a title could stand as well, one of these makes it sure.
 _EDITION_SURE = frozenset({"remaster", "remastered", "reissue", "deluxe", "edition", "explicit", "flac", "mp3"})
+NUMBER_OF_EDITION_MIN = 16
+"""Numbers below count volumes and titles; bits, rates and years are not smaller."""
 _NUMERIC = re.compile(r"\d+(?:st|nd|rd|th|bit|khz|kbps|k)?")
 
 _ROMAN = {
@@ -66,7 +69,8 @@ def fold(text: str) -> str:
     text = unicodedata.normalize("NFKC", text[:TEXT_CHARACTERS_MAX])[:TEXT_CHARACTERS_MAX].casefold()
     text = _ACRONYM.sub(lambda found: found[0].replace(".", ""), text)
     text = without_accents(text)
-    words = "".join(map(_as_word_part, text)).split()
+    # Most names are ASCII, and most of the time goes here.
+    words = (text.translate(_ASCII_PARTS) if text.isascii() else "".join(map(_as_word_part, text))).split()
     if not words:
         return "".join(each for each in text if unicodedata.category(each)[0] in "PS")
     return " ".join(_same_words(words))
@@ -137,7 +141,10 @@ def without_edition(text: str) -> str:
 def is_edition_talk(text: str) -> bool:
     """Tell whether `text` speaks of an edition, a medium or an encoding and of nothing else."""
     words = fold(text).split()
-    return bool(words) and all(word in _EDITION or _NUMERIC.fullmatch(word) for word in words)
+    if not words or not all(word in EDITION_WORDS or _NUMERIC.fullmatch(word) for word in words):
+        return False
+    # `(2)` may be the second of two titles; `(1991)`, `[320]` and `[24-96]` are not.
+    return any(not word.isdecimal() or int(word) >= NUMBER_OF_EDITION_MIN for word in words)
 
 
 def telling_words(folded: str) -> tuple[str, ...]:
@@ -153,6 +160,8 @@ def numbers_in(folded: str) -> frozenset[str]:
 
 def is_latin(folded: str) -> bool | None:
     """Whether the letters of a folded text are Latin, by the majority; None = it has no letters."""
+    if folded.isascii():
+        return True if any(each.isalpha() for each in folded) else None
     letters = [each for each in folded if each.isalpha()]
     if not letters:
         return None
@@ -186,6 +195,9 @@ def _as_word_part(character: str) -> str:
     if kind[0] in "LNM":
         return character
     return "" if kind in ("Cf", "Cs", "Co", "Cn") else " "
+
+
+_ASCII_PARTS = {code: _as_word_part(chr(code)) for code in range(128)}
 
 
 def _same_words(words: list[str]) -> list[str]:
