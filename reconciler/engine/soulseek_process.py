@@ -31,9 +31,9 @@ from reconciler.sources.soulseek.quiet_log import LIBRARY, QuietLog, quieten
 from reconciler.sources.soulseek.search_reply import SearchReply
 from reconciler.sources.soulseek.standing import Happened
 
-# Address space. Measured: 70 MB after the login, 280 MB while files are received, as each thread maps some 70 MB that it
-# hardly touches (62 MB are in memory); with all four, below 450 MB. The limit ends this process long before a machine with
-# a gigabyte of memory suffers; it is started again, and its account waits.
+# Address space. Measured: 70 MB after the login, 280 MB while files are received, as each thread maps some 70 MB that
+# it hardly touches (62 MB are in memory); with all four, below 450 MB. The limit ends this process long before a
+# machine with a gigabyte of memory suffers; it is started again, and its account waits.
 ADDRESS_SPACE_BYTES = 768 << 20
 
 # Threads for hashing, writing and scanning. Each maps some 70 MB of addresses.

@@ -27,7 +27,7 @@ from reconciler.manifests.model import (
     Track,
     WantedFile,
 )
-from reconciler.sources.base import Want
+from reconciler.sources.base import Want, Words
 from reconciler.state.records import Artifact
 
 # What a release without an artist is filed under; the words are those of most libraries.
@@ -174,8 +174,18 @@ def _track_order(track: Track, spec: MbReleaseSpec, *, naming: str, discs: int) 
         disc=track.medium or 1,
         discs=discs,
     )
+    words = Words(
+        title=track.title,
+        artist=track.artist or spec.artist,
+        album=spec.title,
+        albumartist=spec.artist,
+        track_number=fields.track,
+        medium=fields.disc,
+        media=discs,
+        duration_ms=track.duration_ms,
+    )
     return TrackOrder(
-        want=Want(position=track.position, recording=track.mb_recording_id),
+        want=Want(position=track.position, recording=track.mb_recording_id, words=words),
         title=track.title,
         stem=render(naming, fields),
         duration_ms=track.duration_ms,
