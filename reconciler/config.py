@@ -77,6 +77,18 @@ class MeshSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RescueSettings:
+    """When the overlay helps a transfer whose origin is behind."""
+
+    enabled: bool = True
+    max_queue_time_s: float = 1800.0
+    min_throughput_kbps: float = 10.0
+    """Kilobits per second, over `min_duration_s`."""
+    min_duration_s: float = 300.0
+    stall_timeout_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TransferSettings:
     """How patient a job is with its peers."""
 
@@ -84,6 +96,7 @@ class TransferSettings:
     """A peer that sends nothing for so long is dropped and its chunks are asked of others."""
     searches_timeout_s: float = 10.0
     """How long a search for offers may take."""
+    rescue_mode: RescueSettings = field(default_factory=RescueSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +186,8 @@ def settings_of(document: Mapping[str, Any]) -> Settings:
     """Make settings of a configuration that the schema has accepted; what is left out has its default."""
     library = document.get("library", {})
     overlay = dict(document.get("mesh", {}).get("overlay", {}))
+    transfers = dict(document.get("transfers", {}))
+    rescue = transfers.pop("rescue_mode", {})
     listen = overlay.pop("listen", "")
     peers = tuple(parse_peer_address(text) for text in overlay.pop("peers", ()))
     return Settings(
@@ -180,7 +195,7 @@ def settings_of(document: Mapping[str, Any]) -> Settings:
         mesh=MeshSettings(
             overlay=OverlaySettings(listen=parse_host_port(listen) if listen else None, peers=peers, **overlay)
         ),
-        transfers=TransferSettings(**_in_seconds(document.get("transfers", {}))),
+        transfers=TransferSettings(rescue_mode=RescueSettings(**_in_seconds(rescue)), **_in_seconds(transfers)),
         status=StatusSettings(**_in_seconds(document.get("status", {}))),
         retry=RetrySettings(**_in_seconds(document.get("retry", {}))),
         node=NodeSettings(**document.get("node", {})),

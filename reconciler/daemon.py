@@ -17,12 +17,13 @@ from pathlib import Path, PurePosixPath
 from loguru import logger
 
 from reconciler.clock import Clock, SystemClock
-from reconciler.config import OverlaySettings, Settings
+from reconciler.config import OverlaySettings, Settings, TransferSettings
 from reconciler.engine.disk import Shelves
 from reconciler.engine.engine import Engine
 from reconciler.engine.lane_link import LaneLink
 from reconciler.engine.lane_orders import BytePath, Post
 from reconciler.engine.lane_pool import LanePool
+from reconciler.engine.pace import Patience, RescuePolicy
 from reconciler.engine.partfile import PartStore
 from reconciler.errors import DiskError
 from reconciler.ids import JobId
@@ -45,6 +46,7 @@ from reconciler.sources.overlay import OverlaySource
 from reconciler.state.database import Database
 from reconciler.state.jobs import JobStore
 from reconciler.state.location import InstanceLock
+from reconciler.state.peers import PeerStore
 from reconciler.state.sightings import SightingStore
 from reconciler.traces.store import TraceStore
 
@@ -53,7 +55,7 @@ from reconciler.traces.store import TraceStore
 # fact).
 TRACE_FLUSH_S = 0.25
 
-# Lane processes: two fill a line of a gigabit with TLS on a small machine; more would only share its cores (and cost 40
+# Lane processes: two fill a line of a gigabit with TLS on a small machine; more would only share its cores (and cost 35
 # MB each).
 LANE_PROCESSES_MAX = 2
 
@@ -88,13 +90,14 @@ class Daemon:
                 parts=PartStore(parts=places.state / "parts", quarantine=places.state / "quarantine"),
                 index=self._index,
                 jobs=store,
+                peers=PeerStore(database),
                 flush_traces=self.traces.flush,
                 clock=self._clock,
             ),
             reporter=self.traces,
             clock=self._clock,
             entropy=os.urandom,
-            stall_timeout_s=settings.transfers.stall_timeout_s,
+            patience=_patience(settings.transfers),
             make_byte_path=self._byte_path,
             on_change=self._on_change,
         )
@@ -143,9 +146,10 @@ class Daemon:
     def _byte_path(self, post: Post) -> BytePath:
         stall_timeout_s = self._settings.transfers.stall_timeout_s
         processes = min(LANE_PROCESSES_MAX, os.cpu_count() or 1)
-        return LanePool(
-            tuple(LaneLink(post=post, clock=self._clock, stall_timeout_s=stall_timeout_s) for _ in range(processes))
-        )
+        links = tuple(LaneLink(post=post, clock=self._clock, stall_timeout_s=stall_timeout_s) for _ in range(processes))
+        for link in links:
+            link.await_ready()
+        return LanePool(links)
 
     def _overlay_source(self, overlay: OverlaySettings) -> OverlaySource | None:
         if not overlay.enabled:
@@ -211,6 +215,20 @@ class Daemon:
         finally:
             for kind in kinds:
                 loop.remove_signal_handler(kind)
+
+
+def _patience(transfers: TransferSettings) -> Patience:
+    rescue = transfers.rescue_mode
+    return Patience(
+        stall_timeout_s=transfers.stall_timeout_s,
+        rescue=RescuePolicy(
+            enabled=rescue.enabled,
+            max_queue_time_s=rescue.max_queue_time_s,
+            min_throughput_bytes_per_s=rescue.min_throughput_kbps * 1000 / 8,
+            min_duration_s=rescue.min_duration_s,
+            stall_timeout_s=rescue.stall_timeout_s,
+        ),
+    )
 
 
 @contextlib.asynccontextmanager

@@ -56,12 +56,23 @@ class Context:
     @contextlib.contextmanager
     def database(self) -> Iterator[Database]:
         """Open the state database for reading, beside a daemon or without one; NotFoundError where none has run yet."""
+        with self._opened(Database.open_read_only) as database:
+            yield database
+
+    @contextlib.contextmanager
+    def database_to_edit(self) -> Iterator[Database]:
+        """Open the state database for writing as well; otherwise as `database`."""
+        with self._opened(Database.open_beside) as database:
+            yield database
+
+    @contextlib.contextmanager
+    def _opened(self, open_at: Callable[[Path], Database]) -> Iterator[Database]:
         if not self.database_path.exists():
             raise NotFoundError(
                 f"no daemon has worked on {self.root} yet",
                 hint="start one with `reconciler run`, or name another --root",
             )
-        database = Database.open_read_only(self.database_path)
+        database = open_at(self.database_path)
         try:
             yield database
         finally:

@@ -62,13 +62,21 @@ def _tracks(tracks: tuple[TrackProgress, ...]) -> Table:
     for track in tracks:
         bar = ProgressBar(total=max(track.bytes_total, 1), completed=track.bytes_done, width=BAR_WIDTH)
         sizes = f"{megabytes(track.bytes_done)} of {megabytes(track.bytes_total)}" if track.bytes_total else ""
-        table.add_row(f"  {track.position:>2}", shown(track.title, 40), bar, track.phase, sizes)
+        table.add_row(f"  {track.position:>2}", shown(track.title, 40), bar, _phase(track), sizes)
     return table
+
+
+def _phase(track: TrackProgress) -> str:
+    return "rescued by the overlay" if track.rescued else track.phase
 
 
 def _peers(peers: tuple[PeerProgress, ...]) -> Table:
     table = Table.grid(padding=(0, 2))
     for peer in peers:
-        note = Text("banned: it lied", style="red") if peer.banned else Text(rate(peer.throughput_bytes_per_s))
+        note = Text(rate(peer.throughput_bytes_per_s))
+        if peer.banned:
+            note = Text("banned: it lied", style="red")
+        elif peer.in_line:
+            note = Text("lets us wait" if peer.place is None else f"lets us wait, place {peer.place}", style="yellow")
         table.add_row("    ", f"{peer.source} {shown(peer.name, 24)}", megabytes(peer.bytes_received), note)
     return table

@@ -117,6 +117,14 @@ class ChunkPlan:
         self._bytes_had += self.length(chunk)
         return True
 
+    def lose(self, chunk: ChunkIndex) -> None:
+        """Record that `chunk` is not here after all: what was taken for it is another's."""
+        if self._states[chunk] == ChunkState.HAD:
+            self._states[chunk] = ChunkState.MISSING
+            self._had -= 1
+            self._bytes_had -= self.length(chunk)
+            self._first_missing = min(self._first_missing, chunk)
+
     def check_invariants(self) -> None:
         """Every chunk is in one state; requested means that somebody holds it; the sums are right.
 

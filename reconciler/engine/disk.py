@@ -15,12 +15,13 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from reconciler.clock import Clock
 from reconciler.engine.events import (
+    DiscardPart,
     DiskRefused,
     Note,
     OpenPart,
@@ -32,7 +33,8 @@ from reconciler.engine.events import (
     WholeVerified,
 )
 from reconciler.engine.order import JobOrder, TrackOrder
-from reconciler.engine.partfile import PartName, PartStore, differing
+from reconciler.engine.partfile import PartName, PartStore
+from reconciler.engine.prints import differing
 from reconciler.errors import DiskError, UnsafePathError
 from reconciler.ids import Root, Sha256, TrackPosition
 from reconciler.library import audio
@@ -41,6 +43,7 @@ from reconciler.library.publish import Placed, find_existing, place
 from reconciler.overlay.filehash import FileHashes, hash_file
 from reconciler.sources.base import Variant
 from reconciler.state.jobs import Artifact, JobStore
+from reconciler.state.peers import PeerStore
 from reconciler.traces.model import EventType, SwarmEvent
 from reconciler.traces.rows import row_of
 
@@ -64,6 +67,8 @@ class Shelves:
     parts: PartStore
     index: LibraryIndex
     jobs: JobStore
+    peers: PeerStore
+    """What is remembered of peers across jobs."""
     flush_traces: Callable[[], None]
     """Makes everything reported so far durable, so that a track's last event comes after its others."""
     clock: Clock
@@ -81,6 +86,10 @@ class JobDisk:
         self._root = Path(order.allowed_root)
         self._tracks = {track.want.position: track for track in order.tracks}
 
+    def under(self, order: JobOrder) -> "JobDisk":
+        """The same work under another order of the same job; what is being done goes on under the old one."""
+        return JobDisk(order, self._shelves, stamp=self._stamp)
+
     def open(self, command: OpenPart) -> PartOpened | Published | DiskRefused:
         """Adopt the file if it is published already, else make or resume its part."""
         track, variant = self._tracks[command.position], command.variant
@@ -88,41 +97,47 @@ class JobDisk:
             adopted = self._adopt(track, variant)
             if adopted is not None:
                 return adopted
+            part = self._part(command.position, command.part_id)
+            self._shelves.parts.inherit(part, allowed_root=self._root, unless_at=self._positions_of(track))
             _, kept = self._shelves.parts.open(
-                self._part(command.position), allowed_root=self._root, variant_id=variant.id, size=variant.size
+                part,
+                allowed_root=self._root,
+                variant_id=command.part_id,
+                size=variant.size,
             )
         except (DiskError, UnsafePathError, OSError) as error:
             return DiskRefused(position=command.position, message=str(error))
-        return PartOpened(position=command.position, kept=kept)
+        return PartOpened(position=command.position, part_id=command.part_id, kept=kept)
 
-    def part_path(self, position: TrackPosition) -> str:
-        """Where the part of a track lies."""
-        return str(self._shelves.parts.path_of(self._part(position), self._root))
+    def part_path(self, position: TrackPosition, part_id: str) -> str:
+        """Where a part of a track lies."""
+        return str(self._shelves.parts.path_of(self._part(position, part_id), self._root))
 
     def verify(self, command: VerifyWhole) -> WholeVerified | WholeRefused | DiskRefused:
         """Read the whole part again from the disk: the bytes first, then whether it is the audio that it should be."""
         track, variant = self._tracks[command.position], command.variant
-        path = self._shelves.parts.path_of(self._part(command.position), self._root)
+        path = self._shelves.parts.path_of(self._part(command.position, command.part_id), self._root)
         try:
-            sha256, wrong = _read_again(path, command)
-            if wrong:
-                return self._refused(command, "content", wrong)
+            sha256, fault, wrong = _read_again(path, command)
+            if fault:
+                return self._refused(command, fault, wrong)
             refusal = self._wrong_audio(path, track, variant)
         except OSError as error:
             return DiskRefused(position=command.position, message=f"could not read {path} again: {error}")
         if refusal:
             return self._refused(command, "audio", refusal)
-        return WholeVerified(position=command.position, sha256=sha256)
+        return WholeVerified(position=command.position, part_id=command.part_id, sha256=sha256)
 
-    def _refused(self, command: VerifyWhole, fault: Literal["content", "audio"], message: str) -> WholeRefused:
-        if self._shelves.condemn is not None:
+    def _refused(self, command: VerifyWhole, fault: Literal["content", "audio", "claim"], message: str) -> WholeRefused:
+        changed_on_disk = fault == "content" and command.checksums is not None
+        if self._shelves.condemn is not None and not changed_on_disk:
             self._shelves.condemn(command.variant, message)
-        return WholeRefused(position=command.position, fault=fault, message=message)
+        return WholeRefused(position=command.position, part_id=command.part_id, fault=fault, message=message)
 
     def publish(self, command: Publish) -> Published | DiskRefused:
         """Give the part its name, index it, and record the fact."""
         track, variant = self._tracks[command.position], command.variant
-        part = self._part(command.position)
+        part = self._part(command.position, command.part_id)
         try:
             placed = place(
                 self._shelves.parts.path_of(part, self._root),
@@ -131,22 +146,25 @@ class JobDisk:
                 name=_name(track, variant),
                 same_content=lambda existing: _holds(existing, variant.size, command.root),
             )
-            self._shelves.parts.forget_journal(part, allowed_root=self._root)
+            self._shelves.parts.discard_all(part, allowed_root=self._root)
             named = _Named(root=command.root, sha256=command.sha256, chunk_hashes=command.chunk_hashes)
             self._record(track, variant, placed, named)
         except (DiskError, UnsafePathError, OSError) as error:
             return DiskRefused(position=command.position, message=str(error))
-        return Published(position=command.position, path=placed.path, how=_HOW[placed.how])
+        return Published(
+            position=command.position, generation=self._order.generation, path=placed.path, how=_HOW[placed.how]
+        )
 
-    def discard(self, position: TrackPosition, *, quarantine: bool, reason: str) -> DiskRefused | None:
+    def discard(self, command: DiscardPart) -> DiskRefused | None:
         """Throw a part away, or set it aside with the reason."""
+        part = self._part(command.position, command.part_id)
         try:
-            if quarantine:
-                self._shelves.parts.set_aside(self._part(position), allowed_root=self._root, reason=reason)
+            if command.quarantine:
+                self._shelves.parts.set_aside(part, allowed_root=self._root, reason=command.reason)
             else:
-                self._shelves.parts.discard(self._part(position), allowed_root=self._root)
+                self._shelves.parts.discard(part, allowed_root=self._root)
         except DiskError as error:
-            return DiskRefused(position=position, message=str(error))
+            return DiskRefused(position=command.position, message=str(error))
         return None
 
     def _wrong_audio(self, path: Path, track: TrackOrder, variant: Variant) -> str:
@@ -157,8 +175,16 @@ class JobDisk:
         tolerance_ms = self._order.constraints.duration_tolerance_ms
         return audio.check(path, container=extension, duration_ms=track.duration_ms, tolerance_ms=tolerance_ms).reason
 
-    def _part(self, position: TrackPosition) -> PartName:
-        return PartName(job_id=self._order.job_id, position=position)
+    def _positions_of(self, track: TrackOrder) -> frozenset[TrackPosition]:
+        """Where the very same thing is wanted, `track`'s own place among them: a part there is in use."""
+        return frozenset(
+            position
+            for position, other in self._tracks.items()
+            if replace(other.want, position=track.want.position) == track.want
+        )
+
+    def _part(self, position: TrackPosition, part_id: str) -> PartName:
+        return PartName(job_id=self._order.job_id, position=position, part_id=part_id)
 
     def _adopt(self, track: TrackOrder, variant: Variant) -> Published | None:
         """Record the file that stands under the track's name, where its content is the variant's."""
@@ -175,11 +201,13 @@ class JobDisk:
         if _wrong_content(hashes, variant):
             return None
         placed = Placed(path=str(Path(self._order.target_dir) / name), how="adopted")
-        part = self._part(track.want.position)
+        part = self._part(track.want.position, variant.id)
         named = _Named(root=hashes.root, sha256=hashes.sha256, chunk_hashes=hashes.chunk_hashes)
         self._record(track, variant, placed, named)
-        self._shelves.parts.discard(part, allowed_root=self._root)
-        return Published(position=track.want.position, path=placed.path, how="adopted")
+        self._shelves.parts.discard_all(part, allowed_root=self._root)
+        return Published(
+            position=track.want.position, generation=self._order.generation, path=placed.path, how="adopted"
+        )
 
     def _record(self, track: TrackOrder, variant: Variant, placed: Placed, named: "_Named") -> None:
         """Index the file and record that the track is completed, once, together with its event."""
@@ -217,22 +245,24 @@ class _Named:
     chunk_hashes: tuple[bytes, ...]
 
 
-def _read_again(path: Path, command: VerifyWhole) -> tuple[Sha256 | None, str]:
+def _read_again(path: Path, command: VerifyWhole) -> tuple[Sha256 | None, Literal["", "content", "claim"], str]:
     """The file's SHA-256 where it was worth computing, and what is wrong with its bytes; nothing = they are right."""
     variant = command.variant
     if command.checksums is None:
         with path.open("rb") as part:
             hashes = hash_file(part.fileno(), variant.size)
-        return hashes.sha256, _wrong_content(hashes, variant)
+        wrong = _wrong_content(hashes, variant)
+        return hashes.sha256, "content" if wrong else "", wrong
     chunk = differing(path, variant.size, command.checksums)
     if chunk is not None:
-        return None, f"chunk {chunk} on disk is not what was verified"
+        return None, "content", f"chunk {chunk} on disk is not what was verified"
     if variant.sha256 is None and variant.size > WHOLE_SHA256_BYTES_MAX:
-        return None, ""
+        return None, "", ""
     with path.open("rb") as part:
         sha256 = Sha256(hashlib.file_digest(part, "sha256").hexdigest())
-    wrong = variant.sha256 is not None and variant.sha256 != sha256
-    return sha256, f"the file's SHA-256 is {sha256}, expected {variant.sha256}" if wrong else ""
+    if variant.sha256 is not None and variant.sha256 != sha256:
+        return sha256, "claim", f"the file's SHA-256 is {sha256}, expected {variant.sha256}"
+    return sha256, "", ""
 
 
 def _holding(track: TrackOrder, variant: Variant, placed: Placed, named: _Named, now: float) -> Holding:

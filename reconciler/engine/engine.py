@@ -15,7 +15,10 @@ from reconciler.clock import Clock
 from reconciler.engine.disk import JobDisk, Shelves
 from reconciler.engine.job import JobMachine
 from reconciler.engine.lane_orders import BytePath, LaneEvent, PartId, Post
+from reconciler.engine.neighbours import Neighbours
 from reconciler.engine.order import JobOrder, JobProgress
+from reconciler.engine.pace import Patience
+from reconciler.engine.peer_memory import KEEP_S, PeerMemory
 from reconciler.engine.runner import EventStamp, JobRunner, Surroundings
 from reconciler.ids import JobId
 from reconciler.manifests.model import Constraints
@@ -37,7 +40,7 @@ class Engine:
         reporter: Reporter,
         clock: Clock,
         entropy: Callable[[int], bytes],
-        stall_timeout_s: float,
+        patience: Patience,
         make_byte_path: Callable[[Post], BytePath],
         on_change: Callable[[JobId], None],
     ) -> None:
@@ -46,12 +49,16 @@ class Engine:
         self._reporter = reporter
         self._clock = clock
         self._entropy = entropy
-        self._stall_timeout_s = stall_timeout_s
+        self._patience = patience
         self._make_byte_path = make_byte_path
         self._on_change = on_change
         self._running: dict[JobId, tuple[JobRunner, asyncio.Task[None]]] = {}
+        self._orders: dict[JobId, JobOrder] = {}
+        """What each running job was last asked for."""
         self._ended: dict[JobId, JobProgress] = {}
         self._lanes: BytePath | None = None
+        self._neighbours = Neighbours()
+        self._memory = PeerMemory(shelves.peers, self._neighbours, clock)
         self._part_numbers = itertools.count(1)
         self._tasks: asyncio.TaskGroup | None = None
         self._open = asyncio.Event()
@@ -64,13 +71,14 @@ class Engine:
             with contextlib.suppress(RuntimeError):  # a lane that ends after the loop has nobody left to tell
                 loop.call_soon_threadsafe(self._route, events)
 
+        await self._memory.open()
         self._lanes = await asyncio.to_thread(self._make_byte_path, post)
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 self._open.set()
                 try:
-                    await asyncio.Event().wait()
+                    await self._keep_books()
                 finally:
                     self._open.clear()
                     for job_id in list(self._running):
@@ -84,11 +92,20 @@ class Engine:
         await self._open.wait()
 
     async def start(self, order: JobOrder) -> None:
-        """Begin to fetch `order`; the same generation running already is left alone, another one is stopped first."""
+        """Begin to fetch `order`.
+
+        The same generation running already is left alone; a job that runs under another goes on under this one, and
+        keeps what both ask for with all that is under way.
+        """
         await self.ready()
         running = self._running.get(order.job_id)
         if running is not None:
-            if running[0].progress().generation == order.generation:
+            before = self._orders[order.job_id]
+            if before.generation == order.generation:
+                return
+            if _may_change(before, order):
+                self._orders[order.job_id] = order
+                running[0].change(order)
                 return
             await self.stop(order.job_id)
         if len(self._running) >= JOBS_MAX:
@@ -99,6 +116,7 @@ class Engine:
         runner = self._make_runner(order, self._lanes)
         task = self._tasks.create_task(self._run(order, runner), name=f"job {order.job_id}")
         self._running[order.job_id] = runner, task
+        self._orders[order.job_id] = order
 
     async def stop(self, job_id: JobId) -> None:
         """Stop a job and wait until it has let go of its files; nothing happens where it does not run."""
@@ -123,7 +141,10 @@ class Engine:
     def _make_runner(self, order: JobOrder, lanes: BytePath) -> JobRunner:
         stamp = EventStamp(order.job_id, clock=self._clock, entropy=self._entropy)
         machine = JobMachine(
-            order, etiquettes=self._etiquettes(order.constraints), stall_timeout_s=self._stall_timeout_s
+            order,
+            etiquettes=self._etiquettes(order.constraints),
+            patience=self._patience,
+            commons=self._neighbours.seat(order.job_id),
         )
         return JobRunner(
             machine,
@@ -135,6 +156,7 @@ class Engine:
                 reporter=self._reporter,
                 clock=self._clock,
                 entropy=self._entropy,
+                stepped=self._pass_on,
             ),
             stamp=stamp,
             changed=lambda: self._on_change(order.job_id),
@@ -163,10 +185,36 @@ class Engine:
                 ended = replace(ended, outcome="failed", retriable=True, error=error)
             self._ended[order.job_id] = ended
             self._running.pop(order.job_id, None)
+            self._orders.pop(order.job_id, None)
+            self._neighbours.leave(order.job_id, self._clock.monotonic())
         self._on_change(order.job_id)
+        await self._memory.write()
+        self._pass_on()
+
+    async def _keep_books(self) -> None:
+        while True:
+            await asyncio.sleep(KEEP_S)
+            await self._memory.keep()
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Tell jobs what they have to know because of others."""
+        for job_id, word in self._neighbours.take_words():
+            running = self._running.get(job_id)
+            if running is not None:
+                running[0].deliver(word)
 
     def _route(self, events: tuple[LaneEvent, ...]) -> None:
         for told in events:
             running = self._running.get(told.tag.job_id)
             if running is not None:
                 running[0].deliver(told.event)
+
+
+def _may_change(before: JobOrder, order: JobOrder) -> bool:
+    """Whether a running job can go on under `order`: its disk and its sources are the same."""
+    sources_before = before.constraints.use_overlay, before.constraints.use_soulseek
+    return before.allowed_root == order.allowed_root and sources_before == (
+        order.constraints.use_overlay,
+        order.constraints.use_soulseek,
+    )

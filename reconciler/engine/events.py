@@ -6,6 +6,7 @@ Owns: the two vocabularies of the job machine (engine.job): events in, commands 
 from dataclasses import dataclass, field
 from typing import Literal, NewType
 
+from reconciler.engine.order import JobOrder
 from reconciler.ids import ChunkIndex, Root, Sha256, TrackPosition
 from reconciler.sources.base import Found, Offer, PeerKey, Variant, Want
 from reconciler.traces.model import EventType
@@ -73,7 +74,7 @@ class ChunkPrint:
     digest: bytes
     """Its BEP 52 hash: what names it to peers."""
     checksum: bytes
-    """BLAKE3 of the same bytes: what the re-read before publishing compares with, at a fifth of the cost."""
+    """Of the same bytes, cheap (engine.prints): what the re-read before publishing compares with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,8 @@ class PartOpened:
     """The part file is ready; `kept` are the chunks on disk that still match their journal."""
 
     position: TrackPosition
+    part_id: str
+    """Which part of the track: the id of the variant that it was made for. The same below."""
     kept: tuple[tuple[ChunkIndex, ChunkPrint], ...]
     """Chunks with what they hash to, computed from the disk just now."""
 
@@ -140,6 +143,8 @@ class TransferFailed:
     message: str
     retry_after_s: float | None = None
     """What the peer asked for with Retry-After."""
+    errno_name: str = ""
+    """With `disk`: what the disk said, as ENOSPC, EDQUOT or EIO; empty where it gave no number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +152,7 @@ class WholeVerified:
     """The whole part was read again and is what it should be, bytes and audio."""
 
     position: TrackPosition
+    part_id: str
     sha256: Sha256 | None
     """None where nobody asked for it and the file is large (engine.disk)."""
 
@@ -156,9 +162,11 @@ class WholeRefused:
     """The whole part was read again and is not right."""
 
     position: TrackPosition
-    fault: Literal["content", "audio"]
+    part_id: str
+    fault: Literal["content", "audio", "claim"]
     """`content`: not the bytes that root or SHA-256 name. `audio`: those bytes, but not the recording they claim to
-    be.
+    be. `claim`: every chunk is what the root names, and the whole is not what the SHA-256 names that was said to be the
+    same.
     """
     message: str
 
@@ -168,8 +176,17 @@ class Published:
     """The file has its name, and the fact is on record."""
 
     position: TrackPosition
+    generation: int
+    """Of the order under which it was recorded: an order changed meanwhile has the file adopted under its own."""
     path: str
     how: Literal["published", "adopted", "renamed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderChanged:
+    """The manifest was edited: from now on `order` is what is asked for. Its sources are those of the order before."""
+
+    order: JobOrder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,26 +195,34 @@ class StopAsked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeerJudged:
+    """Another job, or a person, has judged a peer."""
+
+    peer: PeerKey
+    banned: str
+    """Why it may not be asked any more; empty = its ban is lifted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimePassed:
     """A deadline that the machine named has come."""
 
 
+TrackEvent = ChunkListArrived | ChunkListRefused | PartOpened | DiskRefused | WholeVerified | WholeRefused | Published
+"""What concerns one track."""
+
 Event = (
-    PeersFound
+    TrackEvent
+    | PeersFound
     | SearchEnded
-    | ChunkListArrived
-    | ChunkListRefused
-    | PartOpened
-    | DiskRefused
     | PeerConnected
     | PeerQueued
     | ChunkArrived
     | TransferEnded
     | TransferFailed
-    | WholeVerified
-    | WholeRefused
-    | Published
+    | OrderChanged
     | StopAsked
+    | PeerJudged
     | TimePassed
 )
 
@@ -228,6 +253,7 @@ class OpenPart:
 
     position: TrackPosition
     variant: Variant
+    part_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,16 +261,26 @@ class DiscardPart:
     """Throw the part away: its bytes are wrong. With `quarantine`, keep it aside with the reason."""
 
     position: TrackPosition
+    part_id: str
     quarantine: bool
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClosePart:
+    """Write no more to this part; it stays on disk, and another track of the job may take it over. Not answered."""
+
+    position: TrackPosition
+    part_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """Read chunks `first`..`last` of the offer's variant into the part of its track."""
+    """Read chunks `first`..`last` of the offer's variant into a part of its track."""
 
     transfer: TransferId
     offer: Offer
+    part_id: str
     first: ChunkIndex
     last: ChunkIndex
     expected: tuple[bytes, ...] | None
@@ -264,16 +300,20 @@ class VerifyWhole:
 
     position: TrackPosition
     variant: Variant
+    part_id: str
     checksums: tuple[bytes, ...] | None
-    """BLAKE3 of each chunk as it was verified; None = chunks were never verified, the whole must prove itself."""
+    """The checksum of each chunk as it was verified; None = chunks were never verified, the whole must prove itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publish:
-    """Give the part its name, then record the fact; answered by Published or DiskRefused."""
+    """Give the part its name, then record the fact; other parts of the track are removed. Answered by Published or
+    DiskRefused.
+    """
 
     position: TrackPosition
     variant: Variant
+    part_id: str
     root: Root
     """The root of the bytes, computed from their chunk hashes where the variant states none."""
     chunk_hashes: tuple[bytes, ...]
@@ -298,4 +338,6 @@ class Note:
     facts: dict[str, str | int | float | bool] = field(default_factory=dict)
 
 
-Command = Search | FetchChunkList | OpenPart | DiscardPart | Read | CancelRead | VerifyWhole | Publish | Note
+Command = (
+    Search | FetchChunkList | OpenPart | ClosePart | DiscardPart | Read | CancelRead | VerifyWhole | Publish | Note
+)

@@ -12,43 +12,46 @@ one for neither.
 from collections.abc import Iterator, Mapping
 from typing import Literal, assert_never
 
+from reconciler.engine.advance import Advance
+from reconciler.engine.attempt import Attempt
 from reconciler.engine.bandwidth import BandwidthCap
+from reconciler.engine.commons import Commons
 from reconciler.engine.events import (
     ChunkArrived,
     ChunkListArrived,
     ChunkListRefused,
+    ClosePart,
     Command,
     DiskRefused,
     Event,
     Note,
+    OrderChanged,
     PartOpened,
     PeerConnected,
+    PeerJudged,
     PeerQueued,
     PeersFound,
     Published,
     Read,
-    Search,
     SearchEnded,
     StopAsked,
     TimePassed,
+    TrackEvent,
     TransferEnded,
     TransferFailed,
     WholeRefused,
     WholeVerified,
 )
 from reconciler.engine.notes import chunk_note, trouble_note
-from reconciler.engine.order import JobOrder, JobProgress
+from reconciler.engine.order import JobOrder, JobProgress, TrackOrder
+from reconciler.engine.pace import Patience
 from reconciler.engine.peers import Peer
 from reconciler.engine.schedule import Fetching, Lease, by_cost, endgame_lease, next_lease, wants_more
 from reconciler.engine.swarm import Swarm
-from reconciler.engine.track import Phase, TrackMachine
+from reconciler.engine.track import Phase, Rules, TrackMachine
 from reconciler.engine.transfers import Transfer
-from reconciler.sources.base import Etiquette, Found, PeerTrouble
+from reconciler.sources.base import Etiquette, Found, PeerKey, PeerTrouble
 from reconciler.traces.model import EventType
-
-# Tracks fetched side by side: enough that a peer which lacks one track still has work, few enough that albums finish
-# track by track.
-TRACKS_OPEN_MAX = 4
 
 # How often an idle peer is considered for the end game: what is late grows later with time alone.
 ENDGAME_LOOK_S = 0.25
@@ -57,22 +60,26 @@ Outcome = Literal["completed", "failed", "stopped"]
 
 
 class JobMachine:
-    """One job. `etiquettes` names the sources that may be asked and what their peers bear."""
+    """One job. `etiquettes` names the sources that may be asked and what their peers bear; `commons` is what it shares
+    with the other jobs.
+    """
 
-    def __init__(self, order: JobOrder, *, etiquettes: Mapping[str, Etiquette], stall_timeout_s: float) -> None:
+    def __init__(
+        self, order: JobOrder, *, etiquettes: Mapping[str, Etiquette], patience: Patience, commons: Commons
+    ) -> None:
         self.order = order
         self.outcome: Outcome | None = None
         self._out: list[Command] = []
-        self._swarm = Swarm(out=self._out, etiquettes=etiquettes, stall_timeout_s=stall_timeout_s)
+        self._commons = commons
+        self._swarm = Swarm(
+            out=self._out, etiquettes=etiquettes, stall_timeout_s=patience.stall_timeout_s, commons=commons
+        )
         self._now = float("-inf")
-        self._searching = set(etiquettes)
+        self._origins = frozenset(name for name, etiquette in etiquettes.items() if etiquette.sequential)
+        self._advance = Advance(swarm=self._swarm, origins=self._origins, out=self._out)
         self._cap = BandwidthCap(order.constraints.overlay_bandwidth_kbps * 1000 / 8)
-        self._tracks = {
-            track.want.position: TrackMachine(
-                track, constraints=order.constraints, out=self._out, usable=self._swarm.usable, ban=self._swarm.ban
-            )
-            for track in order.tracks
-        }
+        self._rescue = patience.rescue
+        self._tracks = {track.want.position: self._new_track(track) for track in order.tracks}
         self._out.append(
             Note(
                 type=EventType.JOB_START,
@@ -80,7 +87,14 @@ class JobMachine:
                 facts={"tracks": len(order.tracks), "generation": order.generation, "target_dir": order.target_dir},
             )
         )
-        self._out.append(Search(sources=tuple(sorted(etiquettes)), wants=tuple(track.want for track in order.tracks)))
+        self._advance.seek(etiquettes, tuple(track.want for track in order.tracks))
+
+    def _new_track(self, track: TrackOrder) -> TrackMachine:
+        return TrackMachine(track, rules=self._rules, out=self._out, usable=self._swarm.usable, ban=self._ban)
+
+    @property
+    def _rules(self) -> Rules:
+        return Rules(constraints=self.order.constraints, origins=self._origins, rescue=self._rescue)
 
     # ---- the four things a runner does with it -----------------------------------------------------------------------
 
@@ -92,7 +106,7 @@ class JobMachine:
         self._take(event, now)
         if self.outcome is None:
             self._swarm.drop_late(now)
-            self._advance(now)
+            self._advance.move(self._tracks.values(), self.order.constraints, now)
             self._schedule(now)
             self._finish_if_done()
 
@@ -128,15 +142,7 @@ class JobMachine:
                 for found in event.found:
                     self._found(found, now)
             case SearchEnded():
-                self._searching.discard(event.source)
-            case ChunkListArrived():
-                self._tracks[event.position].list_arrived(event)
-            case ChunkListRefused():
-                self._tracks[event.position].list_refused(event)
-            case PartOpened():
-                self._tracks[event.position].part_opened(event)
-            case DiskRefused():
-                self._disk_refused(event)
+                self._advance.search_ended(event.source)
             case PeerConnected():
                 self._swarm.connected(event.transfer)
             case PeerQueued():
@@ -147,29 +153,61 @@ class JobMachine:
                 self._swarm.close(event.transfer)
             case TransferFailed():
                 self._transfer_failed(event, now)
-            case WholeVerified():
-                self._tracks[event.position].whole_verified(event)
-            case WholeRefused():
-                self._tracks[event.position].whole_refused(event)
-            case Published():
-                self._tracks[event.position].published(event)
+            case OrderChanged():
+                self._order_changed(event.order, now)
             case StopAsked():
                 self._end("stopped")
+            case PeerJudged():
+                self._peer_judged(event)
             case TimePassed():
                 pass
+            case _:
+                # What concerns a track that the job does not have any more is nobody's.
+                if (track := self._tracks.get(event.position)) is not None:
+                    self._take_for(track, event)
+
+    def _take_for(self, track: TrackMachine, event: TrackEvent) -> None:
+        match event:
+            case ChunkListArrived():
+                track.list_arrived(event)
+            case ChunkListRefused():
+                track.list_refused(event)
+            case PartOpened():
+                track.part_opened(event)
+            case DiskRefused():
+                self._disk_refused(track, event)
+            case WholeVerified():
+                track.whole_verified(event)
+            case WholeRefused():
+                track.whole_refused(event)
+            case Published():
+                if event.generation == self.order.generation:
+                    track.published(event)
+                    self._swarm.cancel_track(event.position)
             case _:
                 assert_never(event)
 
     def _found(self, found: Found, now: float) -> None:
         if isinstance(found, PeerTrouble):
             self._trouble(found)
-        elif found.position in self._tracks and self._swarm.meet(found):
+        elif found.position in self._tracks and self._swarm.meet(found, now):
             self._tracks[found.position].add_offer(found, now)
 
     def _trouble(self, trouble: PeerTrouble) -> None:
         self._out.append(trouble_note(trouble))
         if trouble.code == "lied":
-            self._swarm.ban(trouble.peer, trouble.message)
+            self._ban(trouble.peer, trouble.message)
+
+    def _ban(self, key: PeerKey, reason: str) -> None:
+        """Never ask a peer again that broke its word, and let the other jobs know."""
+        self._swarm.ban(key, reason)
+        self._commons.lied(key, reason, self._now)
+
+    def _peer_judged(self, event: PeerJudged) -> None:
+        if event.banned:
+            self._swarm.ban(event.peer, event.banned)
+        else:
+            self._swarm.pardon(event.peer)
 
     def _chunk_arrived(self, event: ChunkArrived, now: float) -> None:
         transfer = self._swarm.transfers.get(event.transfer)
@@ -178,100 +216,105 @@ class JobMachine:
         transfer.came(event.chunk, bytes_received=event.bytes_received, now=now)
         peer = self._swarm.peers[transfer.offer.peer]
         peer.moved_s = now
-        track = self._tracks[transfer.position]
-        if event.matches is False:
-            peer.chunks_refused += 1
-            transfer.plan.release(transfer.id, event.chunk)
-            self._out.append(chunk_note(peer, transfer, event, "bad hash"))
-            self._swarm.ban(peer.key, f"chunk {event.chunk} does not match its hash")
-        elif self._counts(transfer, event) and track.chunk_came(event.chunk, event.print, peer.key):
+        track = self._tracks.get(transfer.position)
+        attempt = None if track is None else track.attempt_of(transfer.plan)
+        matches = event.matches if attempt is None else attempt.judge(event.chunk, event.print, event.matches)
+        if matches is False:
+            self._wrong_chunk(peer, transfer, event)
+        elif self._counts(transfer, attempt, matches=matches) and attempt and self._take_chunk(attempt, event, peer):
             peer.delivered(bytes_received=event.bytes_received, duration_s=event.duration_s)
-            self._out.append(chunk_note(peer, transfer, event, "verified" if event.matches else "received"))
-            self._swarm.drop_overtaken(track.position)
-            track.check_whole()
+            self._commons.delivered(peer.key, bytes_received=event.bytes_received, duration_s=event.duration_s)
+            self._out.append(chunk_note(peer, transfer, event, "verified" if matches else "received"))
+            if track and track.rescue is not None and track.rescue.is_of_origin(transfer.offer):
+                track.rescue.origin_brought(event.bytes_received, now)
+            self._swarm.drop_overtaken(transfer.plan)
+            attempt.check_whole()
         else:
             self._out.append(chunk_note(peer, transfer, event, "duplicate"))
 
-    def _counts(self, transfer: Transfer, event: ChunkArrived) -> bool:
-        """Whether a chunk that came is of use: written to the part that the track has now, by a peer in good standing.
+    @staticmethod
+    def _take_chunk(attempt: Attempt, event: ChunkArrived, peer: Peer) -> bool:
+        return attempt.chunk_came(event.chunk, event.print, peer.key)
+
+    def _wrong_chunk(self, peer: Peer, transfer: Transfer, event: ChunkArrived) -> None:
+        """A chunk is not what it should be: whoever promised the very bytes has lied, another has other bytes."""
+        transfer.plan.release(transfer.id, event.chunk)
+        promised = bool(transfer.offer.variant.root or transfer.offer.variant.sha256)
+        self._out.append(chunk_note(peer, transfer, event, "bad hash"))
+        peer.chunks_refused += 1
+        self._commons.refused(peer.key)
+        if promised:
+            self._ban(peer.key, f"chunk {event.chunk} does not match its hash")
+        else:
+            self._swarm.dismiss(peer.key, "refused", f"chunk {event.chunk} of its file is another than the overlay's")
+
+    def _counts(self, transfer: Transfer, attempt: Attempt | None, *, matches: bool | None) -> bool:
+        """Whether a chunk that came is of use: written to a part that is still tried, by a peer in good standing.
 
         A verified chunk of a request cancelled meanwhile still counts; a provisional one could differ from what
         replaced it.
         """
         peer = self._swarm.peers[transfer.offer.peer]
-        same_part = transfer.plan is self._tracks[transfer.position].plan
-        return same_part and not peer.banned and (not transfer.cancelled or event.matches is True)
+        return attempt is not None and not peer.banned and (not transfer.cancelled or matches is True)
 
     def _transfer_failed(self, event: TransferFailed, now: float) -> None:
         transfer = self._swarm.close(event.transfer)
         if transfer is None or transfer.cancelled or event.code == "cancelled":
             return
-        if event.code == "disk":
-            self._disk_refused(DiskRefused(position=transfer.position, message=event.message))
+        track = self._tracks.get(transfer.position)
+        if event.code == "disk" and track is not None:
+            self._disk_refused(track, DiskRefused(position=transfer.position, message=event.message))
         else:
             self._swarm.failed(event, transfer, now)
 
-    def _disk_refused(self, event: DiskRefused) -> None:
-        track = self._tracks[event.position]
+    def _order_changed(self, order: JobOrder, now: float) -> None:
+        """Go on under another order: what was done for a track that is wanted as before is kept, with all of its
+        requests.
+        """
+        before, kept = self._tracks, 0
+        self.order = order
+        self._cap = BandwidthCap(order.constraints.overlay_bandwidth_kbps * 1000 / 8)
+        self._tracks, fresh = {}, []
+        for wanted in order.tracks:
+            track = before.get(wanted.want.position)
+            if track is not None and track.may_go_on_as(wanted):
+                track.order_changed(wanted, self._rules)
+                kept += 1
+            else:
+                track = self._new_track(wanted)
+                fresh.append(wanted.want)
+            self._tracks[track.position] = track
+        dropped = [track for position, track in before.items() if self._tracks.get(position) is not track]
+        for track in dropped:
+            self._drop_track(track, now)
+        facts = {"generation": order.generation, "kept": kept, "new": len(fresh), "dropped": len(dropped)}
+        self._out.append(Note(type=EventType.JOB_START, action="changed", facts=dict(facts)))
+        if fresh:
+            self._advance.seek(self._swarm.sources, tuple(fresh))
+
+    def _drop_track(self, track: TrackMachine, now: float) -> None:
+        """Let go of a track that is not wanted any more; its parts stay for whoever wants the same."""
+        if track.rescue is not None:
+            track.rescue.ended(now, "not wanted any more")
+        for attempt in track.attempts:
+            self._swarm.cancel_plan(attempt.plan)
+            self._out.append(ClosePart(position=track.position, part_id=attempt.part_id))
+
+    def _disk_refused(self, track: TrackMachine, event: DiskRefused) -> None:
         if not track.is_done:
             track.disk_refused(event)
             self._swarm.cancel_track(track.position)
 
-    # ---- deciding ----------------------------------------------------------------------------------------------------
-
-    def _advance(self, now: float) -> None:
-        """Move every track as far as it can go by itself."""
-        for track in self._tracks.values():
-            before = None
-            while track.phase is not before:  # each phase is entered at most once a variant: this ends
-                before = track.phase
-                self._advance_track(track, now)
-
-    def _advance_track(self, track: TrackMachine, now: float) -> None:
-        match track.phase:
-            case Phase.SEEKING:
-                track.seek(
-                    now,
-                    search_over=not self._searching,
-                    may_open=sum(t.is_open for t in self._tracks.values()) < TRACKS_OPEN_MAX,
-                    lossy_allowed=self._lossy_allowed(),
-                )
-            case Phase.OPENING:
-                track.open(search_over=not self._searching)
-            case Phase.FETCHING:
-                if track.only is not None and not self._swarm.usable(track.only):
-                    track.release_only()
-                if not self._can_go_on(track):
-                    track.give_up_variant(self._why_none_left(track))
-            case Phase.VERIFYING:
-                self._swarm.cancel_track(track.position)
-            case Phase.PUBLISHING | Phase.COMPLETED | Phase.FAILED:
-                pass
-            case _:
-                assert_never(track.phase)
-
-    def _lossy_allowed(self) -> bool:
-        cap = self.order.constraints.max_lossy_tracks_per_album
-        lossy = sum(bool(track.variant and not track.variant.lossless) for track in self._tracks.values())
-        return cap is None or lossy < cap
-
-    def _can_go_on(self, track: TrackMachine) -> bool:
-        """Whether anybody is bringing a chunk of `track`, or could, or may yet be found."""
-        if self._searching or self._swarm.of_track(track.position):
-            return True
-        assert track.plan is not None
-        return any(
-            self._swarm.usable(peer) and track.plan.next_missing(offer.holds, 1) is not None
-            for peer, offer in track.offers().items()
-        )
-
-    def _why_none_left(self, track: TrackMachine) -> str:
-        reasons = [self._swarm.why_out(key) for key in track.offers()]
-        return "no peer is left that holds the rest (" + "; ".join(sorted(reasons)[:3]) + ")"
+    # ---- scheduling --------------------------------------------------------------------------------------------------
 
     def _schedule(self, now: float) -> None:
         """Give every peer that may take a request the best one for it."""
-        tracks = [view for track in self._tracks.values() if (view := track.fetching()) is not None]
+        tracks = [
+            view
+            for track in self._tracks.values()
+            for attempt in track.attempts
+            if (view := attempt.fetching()) is not None
+        ]
         if not tracks:
             return
         for peer in by_cost(self._swarm.peers.values()):
@@ -292,18 +335,19 @@ class JobMachine:
         return endgame_lease(tracks, peer, transfers=self._swarm.transfers, peers=self._swarm.peers, now=now)
 
     def _request(self, lease: Lease, peer: Peer, now: float) -> None:
-        track = self._tracks[lease.offer.position]
-        assert track.plan is not None
-        transfer = self._swarm.begin(lease, track.plan, peer, now)
+        attempt = self._tracks[lease.offer.position].attempt_of(lease.plan)
+        assert attempt is not None
+        transfer = self._swarm.begin(lease, lease.plan, peer, now)
         if peer.source == "overlay":
             self._cap.spend(transfer.bytes_owed, now)
         self._out.append(
             Read(
                 transfer=transfer.id,
                 offer=lease.offer,
+                part_id=attempt.part_id,
                 first=lease.first,
                 last=lease.last,
-                expected=track.expected(lease.first, lease.last),
+                expected=attempt.expected(lease.first, lease.last),
             )
         )
 
@@ -315,12 +359,15 @@ class JobMachine:
             self._end("failed" if failed else "completed")
 
     def _end(self, outcome: Outcome) -> None:
+        for track in self._tracks.values():
+            if track.rescue is not None:
+                track.rescue.ended(self._now, "ended with its job")
         self._swarm.end()
         self.outcome = outcome
 
     def _deadlines(self) -> Iterator[float]:
         for track in self._tracks.values():
-            if (deadline := track.next_deadline()) is not None:
+            if (deadline := self._advance.deadline(track, self._now)) is not None:
                 yield deadline
         yield from self._swarm.deadlines()
         if any(track.phase is Phase.FETCHING for track in self._tracks.values()):
@@ -340,13 +387,17 @@ class JobMachine:
         """See the module docstring."""
         for track in self._tracks.values():
             track.check_invariants()
-            for chunk in track.plan.requested() if track.plan else ():
-                for holder in track.plan.holders(chunk) if track.plan else ():
-                    assert chunk in self._swarm.transfers[holder].owed, f"transfer {holder} does not owe chunk {chunk}"
+            for plan in (attempt.plan for attempt in track.attempts if attempt.plan is not None):
+                for chunk in plan.requested():
+                    for holder in plan.holders(chunk):
+                        owed = self._swarm.transfers[holder].owed
+                        assert chunk in owed, f"transfer {holder} does not owe chunk {chunk}"
         self._swarm.check_invariants()
         if self.outcome is None:
             waits = (
-                self._searching or self._swarm.transfers or any(track.awaits_answer for track in self._tracks.values())
+                self._advance.is_searching
+                or self._swarm.transfers
+                or any(track.awaits_answer for track in self._tracks.values())
             )
             assert waits or self._out or self.next_deadline() is not None, "nothing will ever happen again"
         else:

@@ -116,7 +116,12 @@ def event_fields(told: LaneEvent) -> Fields:
     elif isinstance(event, PeerQueued):
         fields["place"] = event.place
     elif isinstance(event, TransferFailed):
-        fields |= {"code": event.code, "message": event.message[:1000], "retry_after_s": event.retry_after_s}
+        fields |= {
+            "code": event.code,
+            "message": event.message[:1000],
+            "retry_after_s": event.retry_after_s,
+            "errno_name": event.errno_name,
+        }
     return fields
 
 
@@ -157,6 +162,7 @@ def _event(
                 code=fields["code"],
                 message=str(fields["message"]),
                 retry_after_s=None if pause is None else float(pause),
+                errno_name=str(fields["errno_name"]),
             )
         case other:
             raise BrokenFrameError(f"an event called {other!r}")

@@ -20,13 +20,14 @@ from dataclasses import dataclass, field
 from loguru import logger
 
 from reconciler.clock import Clock
-from reconciler.engine.events import TransferEnded, TransferFailed
+from reconciler.engine.events import FailureCode, TransferEnded, TransferFailed
 from reconciler.engine.lane_frames import BrokenFrameError, Fields, Unpacker, event_of, order_fields, pack
 from reconciler.engine.lane_orders import LaneEvent, PartId, Post, ReadRange, Tag
 
-# An answer to attach or detach needs a disk and at most one chunk's write; a process that says nothing for so long is
-# ended.
-ANSWER_WITHIN_S = 30.0
+# An answer to attach or detach needs a disk, and at most the sync of what two processes have written since the last one
+# (32 MiB, and a chunk for each lane): a memory card needs half a minute for that. A process that says nothing for so
+# long is ended.
+ANSWER_WITHIN_S = 120.0
 
 # A process that dies more often than this within a minute is not cured by another start.
 STARTS_PER_MINUTE_MAX = 10
@@ -41,6 +42,12 @@ class _Question:
 
     answered: threading.Event = field(default_factory=threading.Event)
     error: str = ""
+    errno: int = 0
+    """What the disk said; 0 where nothing went wrong, or not on the disk."""
+
+    def refusal(self) -> OSError:
+        """The error that it was answered with."""
+        return OSError(self.errno, self.error) if self.errno else OSError(self.error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +79,19 @@ class LaneLink:
         self._parts: dict[PartId, tuple[str, int]] = {}
         self._orders: set[Tag] = set()
         self._questions: dict[int, _Question] = {}
+        self._attaching_again: dict[int, PartId] = {}
+        self._lost_parts: set[PartId] = set()
+        """Parts that a new process could not open."""
         self._numbers = itertools.count(1)
         self._starts: list[float] = []
         self._closing = False
+        self._gave_up = False
         with self._sending:
             self._start()
+
+    def await_ready(self) -> None:
+        """Wait until the process takes orders: it needs a quarter of a second to start."""
+        self._ask({"do": "hello"})
 
     # ---- BytePath ----------------------------------------------------------------------------------------------------
 
@@ -84,24 +99,39 @@ class LaneLink:
         """Open the part file at `path` for writing; raises OSError."""
         with self._lock:
             self._parts[part] = (path, size)
-        error = self._ask({"do": "attach", "part": part, "path": path, "size": size})
-        if error:
+        answer = self._ask({"do": "attach", "part": part, "path": path, "size": size})
+        if answer.error:
             with self._lock:
                 self._parts.pop(part, None)
-            raise OSError(error)
+            raise answer.refusal()
 
     def detach(self, part: PartId) -> None:
-        """Close a part; when this returns, nothing will be written to it again."""
+        """Close a part; when this returns, nothing will be written to it again. Raises OSError as BytePath says.
+
+        A process that died has closed it too: its last chunks have no journal line, and are fetched again.
+        """
         with self._lock:
             self._parts.pop(part, None)
-        self._ask({"do": "detach", "part": part})
+            self._lost_parts.discard(part)
+        answer = self._ask({"do": "detach", "part": part})
+        if answer.errno:
+            raise answer.refusal()
 
     def read(self, order: ReadRange, more: Fields | None = None) -> None:
         """Hand an order over, with what else its program wants to know of it."""
         with self._lock:
-            self._orders.add(order.tag)
-        if not self._send({"do": "read", **order_fields(order), **(more or {})}):
-            self._hand_back((order.tag,))
+            lost = order.part in self._lost_parts
+            if not lost:
+                self._orders.add(order.tag)
+        if lost:
+            self._refuse((order.tag,), "disk", "the part could not be opened again after the lane process ended")
+        elif not self._send({"do": "read", **order_fields(order), **(more or {})}):
+            with self._lock:
+                self._orders.discard(order.tag)
+            if self.gave_up:
+                self._refuse((order.tag,), "disk", "the lane process ends again and again: restart the daemon")
+            else:
+                self._hand_back((order.tag,))
 
     def cancel(self, tag: Tag) -> None:
         """End an order."""
@@ -119,6 +149,11 @@ class LaneLink:
                 self._link.shutdown(socket.SHUT_RDWR)
         self._process.wait()
         self._reader.join()
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether the process ended so often that no other is started."""
+        return self._gave_up
 
     @property
     def process_id(self) -> int:
@@ -178,10 +213,14 @@ class LaneLink:
             self._post(tuple(told))
 
     def _answered(self, fields: Fields) -> None:
+        number, error = int(fields["answer"]), str(fields["error"])
         with self._lock:
-            question = self._questions.pop(int(fields["answer"]), None)
+            question = self._questions.pop(number, None)
+            part = self._attaching_again.pop(number, None)
+            if part in self._parts and error:
+                self._lost_parts.add(part)
         if question is not None:
-            question.error = str(fields["error"])
+            question.error, question.errno = error, int(fields["errno"])
             question.answered.set()
 
     def _ended(self) -> None:
@@ -192,6 +231,7 @@ class LaneLink:
             with self._lock:
                 lost, self._orders = tuple(self._orders), set()
                 questions, self._questions = self._questions, {}
+                self._attaching_again.clear()
             if not self._closing:
                 self._start_again()
         for question in questions.values():
@@ -204,27 +244,32 @@ class LaneLink:
         self._starts = [at for at in self._starts if now - at < MINUTE_S]
         logger.bind(code=self._process.returncode).warning("lane process ended; starting another")
         if len(self._starts) >= STARTS_PER_MINUTE_MAX:
-            self._closing = True
+            self._closing = self._gave_up = True
             logger.error("lane process ends again and again; nothing can be fetched until the daemon is restarted")
             return
         self._start()
         with self._lock:
             parts = dict(self._parts)
         for part, (path, size) in parts.items():
-            frame = pack({"do": "attach", "part": part, "path": path, "size": size, "question": 0})
+            with self._lock:
+                number = next(self._numbers)
+                self._attaching_again[number] = part
+            frame = pack({"do": "attach", "part": part, "path": path, "size": size, "question": number})
             with contextlib.suppress(OSError):  # it died again: the next one gets them all
                 self._link.sendall(frame)
 
     def _hand_back(self, tags: tuple[Tag, ...]) -> None:
-        message = "the lane process ended before this request did"
+        self._refuse(tags, "closed", "the lane process ended before this request did")
+
+    def _refuse(self, tags: tuple[Tag, ...], code: FailureCode, message: str) -> None:
         self._post(
             tuple(
-                LaneEvent(tag=tag, event=TransferFailed(transfer=tag.transfer, code="closed", message=message))
+                LaneEvent(tag=tag, event=TransferFailed(transfer=tag.transfer, code=code, message=message))
                 for tag in tags
             )
         )
 
-    def _ask(self, fields: Fields) -> str:
+    def _ask(self, fields: Fields) -> _Question:
         """Send a command and wait for its answer: what went wrong, or nothing."""
         question = _Question()
         with self._lock:
@@ -233,11 +278,11 @@ class LaneLink:
         if not self._send({**fields, "question": number}):
             with self._lock:
                 self._questions.pop(number, None)
-            return "the lane process is not running"
+            return _Question(error="the lane process is not running")
         if not question.answered.wait(ANSWER_WITHIN_S):
             self._process.kill()  # its end is noticed by the listening thread, which starts another
-            return "the lane process does not answer; it was ended"
-        return question.error
+            return _Question(error="the lane process does not answer; it was ended")
+        return question
 
     def _send(self, fields: Fields) -> bool:
         frame = pack(fields)

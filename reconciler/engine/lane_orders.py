@@ -66,7 +66,10 @@ class BytePath(Protocol):
         ...
 
     def detach(self, part: PartId) -> None:
-        """Close a part: when this returns, nothing will be written to it again."""
+        """Close a part: when this returns, nothing will be written to it again, and the disk has what was.
+
+        Raises OSError where it has not: the chunks that the journal does not name are lost.
+        """
         ...
 
     def read(self, order: ReadRange) -> None:

@@ -2,9 +2,8 @@
 
 Owns: which process a peer's lane lives in. Never: moves a byte.
 
-Plain connections share the first process: receiving, hashing and writing leave the interpreter's lock alone. TLS does
-not: Python's ssl hands over one record of 16 KiB a call, each of which takes the lock again. So peers with TLS are
-dealt over all.
+Every leaf of the hash tree (16 KiB) and every record of TLS takes the interpreter's lock again, so that the threads of
+one process hinder each other; peers are dealt over all processes in turn.
 """
 
 import itertools
@@ -12,6 +11,9 @@ import threading
 
 from reconciler.engine.lane_orders import BytePath, PartId, ReadRange, Tag
 from reconciler.sources.base import Endpoint
+
+# Peers whose process is remembered. One that is forgotten may be given another: a second connection, no harm.
+HOMES_MAX = 4096
 
 
 class LanePool:
@@ -29,9 +31,10 @@ class LanePool:
             each.attach(part, path, size)
 
     def detach(self, part: PartId) -> None:
-        """Close a part; when this returns, no process will write to it again."""
-        for each in self._paths:
-            each.detach(part)
+        """Close a part in every process, whatever one of them says of its disk; see BytePath."""
+        refusals = [error for each in self._paths if (error := _refusal(each, part)) is not None]
+        if refusals:
+            raise refusals[0]
 
     def read(self, order: ReadRange) -> None:
         """Hand an order to the process of its peer."""
@@ -39,7 +42,9 @@ class LanePool:
         with self._lock:
             home = self._home.get(endpoint)
             if home is None:
-                home = self._home[endpoint] = next(self._turns) if endpoint.tls else self._paths[0]
+                if len(self._home) >= HOMES_MAX:
+                    del self._home[next(iter(self._home))]
+                home = self._home[endpoint] = next(self._turns)
         home.read(order)
 
     def cancel(self, tag: Tag) -> None:
@@ -51,3 +56,11 @@ class LanePool:
         """End every process."""
         for each in self._paths:
             each.close()
+
+
+def _refusal(path: BytePath, part: PartId) -> OSError | None:
+    try:
+        path.detach(part)
+    except OSError as error:
+        return error
+    return None

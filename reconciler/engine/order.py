@@ -55,6 +55,8 @@ class TrackProgress:
     """Verified (or, without chunk hashes, received) bytes on disk."""
     bytes_total: int = 0
     """0 until a variant is chosen."""
+    rescued: bool = False
+    """Whether its origin is behind and the overlay helps."""
     error: str = ""
     """Why it failed, for a person; empty otherwise."""
     path: str = ""
@@ -73,6 +75,10 @@ class PeerProgress:
     chunks_refused: int
     """Chunks that did not match their hash."""
     banned: bool
+    in_line: bool = False
+    """Whether it lets us wait."""
+    place: int | None = None
+    """Where in its line, as far as it says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

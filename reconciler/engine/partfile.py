@@ -1,31 +1,29 @@
 """A file that is not whole yet, and the journal of what of it is already right.
 
-Owns: making, resuming, writing and dropping part files. Never: names a finished file (library.publish) or judges a
-peer.
+Owns: making, resuming and dropping part files. Never: writes a chunk (engine.partwriter), names a finished file
+(library.publish) or judges a peer.
 
-`<job>.<position>.part` holds the bytes at their final offsets, `<job>.<position>.journal` a header line that names the
-variant and one line for each chunk that was written: `index sha256`. The journal is a hint: a chunk counts on resume
-only when its bytes on disk still hash to what the journal says, so a journal that reached the disk before its data (or
-the other way about) costs a chunk at most. A torn last line is ignored.
+`<job>.<position>.<variant>.part` holds the bytes at their final offsets (`<variant>` is a digest of its id), the
+`.journal` of the same name a header line that names the variant and one line for each chunk that the disk has taken:
+`index sha256`. The journal is a hint: a chunk counts on resume only when its bytes on disk still hash to what the
+journal says. A torn last line is ignored.
 """
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
-import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from blake3 import blake3
-
 from reconciler.engine.events import ChunkPrint
+from reconciler.engine.prints import print_of
 from reconciler.errors import DiskError
 from reconciler.ids import ChunkIndex, JobId, TrackPosition
 from reconciler.manifests.filesystem import file_system_of
-from reconciler.overlay.merkle import chunk_count, chunk_hash, chunk_size
+from reconciler.overlay.merkle import chunk_count, chunk_size
 
 JOURNAL_VERSION = 1
 
@@ -33,67 +31,38 @@ JOURNAL_VERSION = 1
 # a gigabyte. There the room is looked at instead.
 WRITES_TO_RESERVE = frozenset({"tmpfs", "ramfs"})
 
-# Threads that read a whole part again: two keep both cores of a small machine busy, more only wait for the same memory.
-READERS = 2
 # A journal line is at most 7 digits (4 GiB in 256 KiB chunks are 16,384), a space, 64 hex digits and a line feed.
 _LINE = re.compile(rb"(\d{1,7}) ([0-9a-f]{64})")
 
 
+# Hex digits of a variant's id in a part's name: two of the few variants of one track will not share 48 bits; if they
+# did, the journal's header would tell them apart.
+_STEM_DIGITS = 12
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartName:
-    """Which part: one track of one job."""
+    """Which part: one variant of one track of one job."""
 
     job_id: JobId
     position: TrackPosition
+    part_id: str
+    """The id of the variant that it was made for; anything but a file name."""
+
+    @property
+    def track(self) -> str:
+        """What the names of all parts of its track begin with."""
+        return f"{self.job_id}.{self.position}."
 
     @property
     def stem(self) -> str:
         """The file name without its extension."""
-        return f"{self.job_id}.{self.position}"
+        return self.track + self.digest
 
-
-class PartWriter:
-    """A part open for writing, used by several lanes at once; closing waits for those that are writing."""
-
-    def __init__(self, path: str, *, chunk_bytes: int) -> None:
-        self._chunk_bytes = chunk_bytes
-        self._file = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            journal = str(Path(path).with_suffix(".journal"))
-            self._journal = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError:
-            os.close(self._file)
-            raise
-        self._idle = threading.Condition()
-        self._writing = 0
-        self._closed = False
-
-    def write_chunk(self, chunk: ChunkIndex, view: memoryview, digest: bytes) -> bool:
-        """Write one chunk, then its journal line; False, and nothing written, once the part is closed. Raises
-        OSError.
-        """
-        with self._idle:
-            if self._closed:
-                return False
-            self._writing += 1
-        try:
-            offset, done = chunk * self._chunk_bytes, 0
-            while done < len(view):
-                done += os.pwrite(self._file, view[done:], offset + done)
-            os.write(self._journal, b"%d %s\n" % (chunk, digest.hex().encode()))
-        finally:
-            with self._idle:
-                self._writing -= 1
-                self._idle.notify_all()
-        return True
-
-    def close(self) -> None:
-        """Refuse further chunks, wait for the ones being written, give the descriptors back."""
-        with self._idle:
-            self._closed = True
-            self._idle.wait_for(lambda: not self._writing)
-        os.close(self._file)
-        os.close(self._journal)
+    @property
+    def digest(self) -> str:
+        """Its variant's id, short and fit for a file name."""
+        return hashlib.sha256(self.part_id.encode()).hexdigest()[:_STEM_DIGITS]
 
 
 class PartStore:
@@ -138,6 +107,22 @@ class PartStore:
             _write_journal(path.with_suffix(".journal"), header, kept)
         return path, kept
 
+    def inherit(self, name: PartName, *, allowed_root: Path, unless_at: Collection[TrackPosition]) -> None:
+        """Take over the part of this variant from a place in the job's list where it stood before an edit.
+
+        Those at `unless_at` are in use, and an own part is better than any other.
+        """
+        path = self.path_of(name, allowed_root)
+        if path.exists():
+            return
+        for old in sorted(path.parent.glob(f"{name.job_id}.*.{name.digest}.part")):
+            position = old.name.split(".")[1]
+            if position.isdecimal() and int(position) not in unless_at:
+                with _disk("take over", old):
+                    old.with_suffix(".journal").rename(path.with_suffix(".journal"))
+                    old.rename(path)
+                return
+
     def discard(self, name: PartName, *, allowed_root: Path) -> None:
         """Remove a part and its journal; nothing happens where there is none."""
         path = self.path_of(name, allowed_root)
@@ -145,10 +130,12 @@ class PartStore:
             path.with_suffix(".journal").unlink(missing_ok=True)
             path.unlink(missing_ok=True)
 
-    def forget_journal(self, name: PartName, *, allowed_root: Path) -> None:
-        """Remove the journal of a part that has its name by now."""
-        with _disk("remove", self._parts):
-            self.path_of(name, allowed_root).with_suffix(".journal").unlink(missing_ok=True)
+    def discard_all(self, name: PartName, *, allowed_root: Path) -> None:
+        """Remove what is left of every part of a track that is published: its journals, and other variants."""
+        folder = self.folder_for(allowed_root)
+        with _disk("remove", folder):
+            for left in folder.glob(f"{name.track}*"):
+                left.unlink(missing_ok=True)
 
     def set_aside(self, name: PartName, *, allowed_root: Path, reason: str) -> Path:
         """Move a part into quarantine with a note that says why."""
@@ -242,38 +229,6 @@ def _write_journal(path: Path, header: bytes, kept: tuple[tuple[ChunkIndex, Chun
     lines = b"".join(b"%d %s\n" % (chunk, found.digest.hex().encode()) for chunk, found in kept)
     fresh.write_bytes(header + lines)
     fresh.replace(path)
-
-
-def print_of(view: memoryview, file_size: int) -> ChunkPrint:
-    """Hash one chunk of a file of `file_size` bytes both ways."""
-    return ChunkPrint(digest=chunk_hash(view, file_size=file_size), checksum=blake3(view).digest())
-
-
-def differing(path: Path, size: int, checksums: tuple[bytes, ...]) -> ChunkIndex | None:
-    """The first chunk of the file at `path` that does not hash to its checksum; None where all do. Raises OSError."""
-    part = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        if os.fstat(part).st_size != size:
-            return ChunkIndex(0)
-        half = len(checksums) // 2
-        with ThreadPoolExecutor(READERS) as readers:  # reading and hashing both run without the interpreter's lock
-            found = readers.map(
-                lambda run: _differing_in(part, size, checksums, run), (range(half), range(half, len(checksums)))
-            )
-            return next((chunk for chunk in found if chunk is not None), None)
-    finally:
-        os.close(part)
-
-
-def _differing_in(part: int, size: int, checksums: tuple[bytes, ...], run: range) -> ChunkIndex | None:
-    chunk_bytes = chunk_size(size)
-    buffer = memoryview(bytearray(min(chunk_bytes, size)))
-    for index in run:
-        view = buffer[: min(chunk_bytes, size - index * chunk_bytes)]
-        got = os.preadv(part, [view], index * chunk_bytes)
-        if got != len(view) or blake3(view).digest() != checksums[index]:
-            return ChunkIndex(index)
-    return None
 
 
 @contextlib.contextmanager

@@ -6,11 +6,16 @@ Owns: the measurements of one peer in one job, its pauses and its ban. Never: ch
 
 from dataclasses import dataclass, field
 
+from reconciler.engine.commons import STRANGER, Prior
 from reconciler.engine.events import FailureCode, TransferId
 from reconciler.sources.base import Etiquette, PeerKey
 
 # Weight of the newest chunk in the smoothed speed. 0.3 follows a change within about five chunks (0.7^5 = 0.17).
 NEWEST_WEIGHT = 0.3
+
+# A peer that earlier jobs know may be asked at first for what it brought then in this time; from there on for twice
+# what has come, as everybody. Longer, and one that has become slow sits on much.
+KNOWN_S = 0.25
 
 # Pauses after failures in a row: 0.5, 1, 2, 4, 8 s. The sum (15.5 s) outlives a server's restart; after the last one
 # the peer is let go.
@@ -35,8 +40,10 @@ class Peer:
     name: str
     source: str
     etiquette: Etiquette
+    prior: Prior = STRANGER
+    """What earlier jobs have learned of it."""
     throughput_bytes_per_s: float = 0.0
-    """Smoothed over chunks; 0.0 before the first one."""
+    """Smoothed over chunks; before the first one what earlier jobs know, 0.0 for a stranger."""
     bytes_accepted: int = 0
     chunks_accepted: int = 0
     chunks_refused: int = 0
@@ -77,7 +84,8 @@ class Peer:
 
         So no more is ever asked for at once than twice what has come so far (slow start).
         """
-        return min(self.throughput_bytes_per_s, 2.0 * self.bytes_accepted)
+        shown = 2.0 * self.bytes_accepted + KNOWN_S * self.prior.throughput_bytes_per_s
+        return min(self.throughput_bytes_per_s, shown)
 
     def delivered(self, *, bytes_received: int, duration_s: float) -> None:
         """Count a good chunk."""
@@ -108,6 +116,7 @@ class Peer:
         Source: the shape `alpha / throughput + beta * error_rate`; beta = 1 s makes a peer that fails each time rank
         with 1 MB/s.
         """
+        unreliable = self.error_rate + self.prior.error_rate + self.prior.timeout_rate
         if not self.throughput_bytes_per_s:
-            return 1.0 + self.error_rate
-        return 1e6 / self.throughput_bytes_per_s + self.error_rate
+            return 1.0 + unreliable
+        return 1e6 / self.throughput_bytes_per_s + unreliable

@@ -5,6 +5,8 @@ engine.disk).
 """
 
 import asyncio
+import contextlib
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, assert_never
@@ -15,6 +17,7 @@ from reconciler.engine.events import (
     CancelRead,
     ChunkListArrived,
     ChunkListRefused,
+    ClosePart,
     Command,
     DiscardPart,
     DiskRefused,
@@ -22,6 +25,7 @@ from reconciler.engine.events import (
     FetchChunkList,
     Note,
     OpenPart,
+    OrderChanged,
     PartOpened,
     PeersFound,
     Publish,
@@ -36,7 +40,7 @@ from reconciler.engine.events import (
 )
 from reconciler.engine.job import JobMachine
 from reconciler.engine.lane_orders import BytePath, PartId, ReadRange, Tag
-from reconciler.engine.order import JobProgress
+from reconciler.engine.order import JobOrder, JobProgress
 from reconciler.errors import PeerError
 from reconciler.ids import JobId, TrackPosition, make_ulid
 from reconciler.sources.base import Source, Want
@@ -60,6 +64,8 @@ class Surroundings:
     clock: Clock
     entropy: Callable[[int], bytes]
     """Random bytes of the asked length."""
+    stepped: Callable[[], None]
+    """Called when a job has taken a step: others may have to be told of it."""
 
 
 class EventStamp:
@@ -110,13 +116,19 @@ class JobRunner:
         self._stamp = stamp
         self._changed = changed
         self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX_MAX)
-        self._parts: dict[TrackPosition, PartId] = {}
-        self._disk_turn = {track.want.position: asyncio.Lock() for track in machine.order.tracks}
+        self._parts: dict[tuple[TrackPosition, str], PartId] = {}
+        self._disk_turn: defaultdict[TrackPosition, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._closing: set[asyncio.Task[None]] = set()
         self._seen: tuple[object, ...] = ()
 
     def deliver(self, event: Event) -> None:
         """Hand over what happened; called on the loop's thread."""
         self._inbox.put_nowait(event)
+
+    def change(self, order: JobOrder) -> None:
+        """Go on under another order of the same job."""
+        self._disk = self._disk.under(order)
+        self.deliver(OrderChanged(order=order))
 
     def stop(self) -> None:
         """Ask the job to let go; `run` ends soon after."""
@@ -135,6 +147,7 @@ class JobRunner:
                     for command in self._machine.commands():
                         self._perform(command, tasks, asking)
                     self._tell()
+                    self._around.stepped()
                     if self._machine.outcome is not None:
                         break
                     await self._step()
@@ -176,7 +189,9 @@ class JobRunner:
             case FetchChunkList():
                 self._ask(self._fetch_list(command), tasks, asking)
             case OpenPart() | VerifyWhole() | Publish() | DiscardPart():
-                tasks.create_task(self._on_disk(command))
+                tasks.create_task(self._on_disk(command, self._disk))
+            case ClosePart():
+                self._ask(self._close(command), tasks, self._closing)
             case _:
                 assert_never(command)
 
@@ -191,7 +206,7 @@ class JobRunner:
 
     def _read(self, command: Read) -> None:
         offer = command.offer
-        part = self._parts.get(offer.position)
+        part = self._parts.get((offer.position, command.part_id))
         if part is None:
             self.deliver(TransferFailed(transfer=command.transfer, code="cancelled", message="the part was closed"))
             return
@@ -227,46 +242,65 @@ class JobRunner:
             return
         self.deliver(ChunkListArrived(position=offer.position, peer=offer.peer, variant_id=offer.variant.id, raw=raw))
 
-    async def _on_disk(self, command: OpenPart | VerifyWhole | Publish | DiscardPart) -> None:
-        """One step on the disk; the steps of a track keep their order, those of different tracks do not wait for each
-        other.
-        """
+    async def _close(self, command: ClosePart) -> None:
         async with self._disk_turn[command.position]:
-            answer = await asyncio.to_thread(self._disk_step, command)
+            with contextlib.suppress(OSError):  # what the disk lost has no line in its journal
+                await asyncio.to_thread(self._detach, (command.position, command.part_id))
+
+    async def _on_disk(self, command: OpenPart | VerifyWhole | Publish | DiscardPart, disk: JobDisk) -> None:
+        """One step on the disk; the steps of a track keep their order, those of different tracks do not wait for each
+        other. A part is opened once those that are being closed are: it may be one of them, at another place.
+        """
+        if self._closing and isinstance(command, OpenPart):
+            await asyncio.wait(set(self._closing))
+        async with self._disk_turn[command.position]:
+            answer = await asyncio.to_thread(self._disk_step, command, disk)
         if answer is not None:
             self.deliver(answer)
 
-    def _disk_step(self, command: OpenPart | VerifyWhole | Publish | DiscardPart) -> Event | None:
+    def _disk_step(self, command: OpenPart | VerifyWhole | Publish | DiscardPart, disk: JobDisk) -> Event | None:
         """The blocking part of it, in a thread."""
-        self._detach(command.position)
+        try:
+            if isinstance(command, Publish):
+                self._detach_track(command.position)
+            else:
+                self._detach((command.position, command.part_id))
+        except OSError as error:
+            return DiskRefused(position=command.position, message=f"the disk lost what was written: {error}")
         match command:
             case OpenPart():
-                answer = self._disk.open(command)
-                return self._attach(command, answer) if isinstance(answer, PartOpened) else answer
+                answer = disk.open(command)
+                return self._attach(command, answer, disk) if isinstance(answer, PartOpened) else answer
             case VerifyWhole():
-                return self._disk.verify(command)
+                return disk.verify(command)
             case Publish():
-                return self._disk.publish(command)
+                return disk.publish(command)
             case DiscardPart():
-                return self._disk.discard(command.position, quarantine=command.quarantine, reason=command.reason)
+                return disk.discard(command)
             case _:
                 assert_never(command)
 
-    def _attach(self, command: OpenPart, opened: PartOpened) -> Event:
+    def _attach(self, command: OpenPart, opened: PartOpened, disk: JobDisk) -> Event:
         """Let the lanes write to the part that was just opened."""
         try:
             part = self._around.new_part()
-            self._around.lanes.attach(part, self._disk.part_path(command.position), command.variant.size)
-            self._parts[command.position] = part
+            path = disk.part_path(command.position, command.part_id)
+            self._around.lanes.attach(part, path, command.variant.size)
+            self._parts[command.position, command.part_id] = part
         except OSError as error:
             return DiskRefused(position=command.position, message=f"could not open the part: {error}")
         return opened
 
-    def _detach(self, position: TrackPosition) -> None:
-        part = self._parts.pop(position, None)
+    def _detach(self, name: tuple[TrackPosition, str]) -> None:
+        part = self._parts.pop(name, None)
         if part is not None:
             self._around.lanes.detach(part)
 
+    def _detach_track(self, position: TrackPosition) -> None:
+        for name in [each for each in self._parts if each[0] == position]:
+            self._detach(name)
+
     def _detach_all(self) -> None:
-        for position in list(self._parts):
-            self._detach(position)
+        for name in list(self._parts):
+            with contextlib.suppress(OSError):  # what the disk lost has no line in its journal
+                self._detach(name)

@@ -55,6 +55,8 @@ class Lease:
     """Neighbouring chunks to ask one peer for."""
 
     offer: Offer
+    plan: ChunkPlan
+    """The plan that they are of: a track may have two."""
     first: ChunkIndex
     last: ChunkIndex
 
@@ -86,7 +88,7 @@ def next_lease(tracks: Iterable[Fetching], peer: Peer, *, usable_bytes_per_s: fl
             continue
         run = track.plan.next_missing(offer.holds, lease_chunks(usable_bytes_per_s, track.plan.chunk_bytes))
         if run is not None:
-            return Lease(offer=offer, first=run[0], last=run[1])
+            return Lease(offer=offer, plan=track.plan, first=run[0], last=run[1])
     return None
 
 
@@ -119,7 +121,7 @@ def endgame_lease(
                 continue
             wait_s = expected_in_s(chunk, holder, peer=peers[holder.offer.peer], transfers=transfers, now=now)
             if wait_s > ENDGAME_GAIN * own_s and (best is None or wait_s > best[0]):
-                best = wait_s, Lease(offer=offer, first=chunk, last=chunk)
+                best = wait_s, Lease(offer=offer, plan=track.plan, first=chunk, last=chunk)
     return best[1] if best else None
 
 

@@ -9,6 +9,7 @@ The first frame on it is the account; the password is nowhere else.
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import os
 import random
@@ -16,6 +17,7 @@ import resource
 import signal
 import socket
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from itertools import islice
@@ -31,12 +33,17 @@ from reconciler.sources.soulseek.quiet_log import LIBRARY, QuietLog, quieten
 from reconciler.sources.soulseek.search_reply import SearchReply
 from reconciler.sources.soulseek.standing import Happened
 
-# Address space. Measured: 70 MB after the login, 280 MB while files are received, as each thread maps some 70 MB that
-# it hardly touches (62 MB are in memory); with all four, below 450 MB. The limit ends this process long before a
-# machine with a gigabyte of memory suffers; it is started again, and its account waits.
-ADDRESS_SPACE_BYTES = 768 << 20
+# Address space; see docs/explanation/etiquette.md for what it holds. The limit ends this process long before a machine
+# with a gigabyte of memory suffers; it is started again, and its account waits.
+ADDRESS_SPACE_BYTES = 512 << 20
 
-# Threads for hashing, writing and scanning. Each maps some 70 MB of addresses.
+# Each thread has a stack and, in glibc, takes part in an arena of 64 MB of addresses: with the defaults, the threads of
+# twenty parts would map more than the limit and touch nothing of it. mallopt(3).
+THREAD_STACK_BYTES = 1 << 20
+ARENAS_MAX = 2
+_M_ARENA_MAX = -8
+
+# Threads for hashing, writing and scanning.
 THREADS = 4
 
 # Searches listened for at once, and files passed on for one: the first thousands hold what the rest repeats.
@@ -88,13 +95,15 @@ class _Process:
 
     def _obey_reads(self, fields: Fields, reads: Reads) -> None:
         match fields["do"]:
+            case "hello":
+                self._answer(fields, None)
             case "attach":
-                error = ""
+                refused = None
                 try:
                     reads.attach(fields["part"], fields["path"], fields["size"])
-                except OSError as refused:
-                    error = str(refused)
-                self.tell({"answer": fields["question"], "error": error})
+                except OSError as error:
+                    refused = error
+                self._answer(fields, refused)
             case "detach":
                 self._tasks.create_task(self._detach(reads, fields), name="detach")
             case "read":
@@ -105,8 +114,16 @@ class _Process:
                 raise ValueError(f"no such command: {other!r}")
 
     async def _detach(self, reads: Reads, fields: Fields) -> None:
-        await reads.detach(fields["part"])
-        self.tell({"answer": fields["question"], "error": ""})
+        refused = None
+        try:
+            await asyncio.to_thread(reads.detach, fields["part"])
+        except OSError as error:
+            refused = error
+        self._answer(fields, refused)
+
+    def _answer(self, fields: Fields, refused: OSError | None) -> None:
+        said = {"error": "", "errno": 0} if refused is None else {"error": str(refused), "errno": refused.errno or 0}
+        self.tell({"answer": fields["question"], **said})
 
     async def _search(self, ticket: int, query: str) -> None:
         if self._client is not None and len(self._searches) < SEARCHES_MAX:
@@ -114,7 +131,9 @@ class _Process:
             await self._client.search(ticket, query)
 
     async def close(self) -> None:
-        """Say goodbye to the server, so that it knows at once."""
+        """Give what was written its journal lines, and say goodbye to the server, so that it knows at once."""
+        if self._reads is not None:
+            await asyncio.to_thread(self._reads.detach_all)
         if self._client is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(GOODBYE_S):
@@ -241,6 +260,9 @@ def main() -> None:
     """Obey until the daemon closes its end."""
     # Ctrl-C reaches the whole group; the daemon ends this process in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.stack_size(THREAD_STACK_BYTES)
+    if hasattr(libc := ctypes.CDLL(None), "mallopt"):  # musl has neither arenas nor this
+        libc.mallopt(_M_ARENA_MAX, ARENAS_MAX)
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     asyncio.run(_serve(socket.socket(fileno=int(sys.argv[1])), float(sys.argv[2])))

@@ -8,6 +8,8 @@ peer, so it is told to the daemon, which keeps the account (sources.soulseek.sta
 """
 
 import asyncio
+import contextlib
+import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
@@ -15,7 +17,8 @@ from typing import Protocol
 from reconciler.clock import Clock
 from reconciler.engine.events import ChunkArrived, PeerConnected, PeerQueued, TransferEnded, TransferFailed
 from reconciler.engine.lane_orders import LaneEvent, PartId, ReadRange, Tag
-from reconciler.engine.partfile import PartWriter, print_of
+from reconciler.engine.partwriter import PartWriter
+from reconciler.engine.prints import print_of
 from reconciler.ids import ChunkIndex
 from reconciler.overlay.merkle import chunk_count, chunk_size
 from reconciler.sources.soulseek.download import Download, DownloadError, Stream
@@ -73,22 +76,40 @@ class Reads:
         self._happened = happened
         self._clock = clock
         self._stall_s = stall_s
-        self._parts: dict[PartId, PartWriter] = {}
+        self._known: dict[PartId, tuple[str, int]] = {}
+        self._open: dict[PartId, PartWriter] = {}
         self._running: dict[Tag, asyncio.Task[None]] = {}
 
     def attach(self, part: PartId, path: str, size: int) -> None:
-        """Open a part; raises OSError."""
-        self._parts[part] = PartWriter(path, chunk_bytes=chunk_size(size))
+        """Know a part; raises OSError where it cannot be written.
 
-    async def detach(self, part: PartId) -> None:
-        """Close a part: afterwards nothing is written to it again."""
-        writer = self._parts.pop(part, None)
+        It is opened by the first read: most parts never have bytes from here, and an open one has a thread of its own.
+        """
+        os.close(os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC))
+        self._known[part] = (path, size)
+
+    def detach(self, part: PartId) -> None:
+        """Close a part: afterwards nothing is written to it again, and the disk has what was. Blocks; raises OSError
+        where it has not (engine.partwriter).
+        """
+        self._known.pop(part, None)
+        writer = self._open.pop(part, None)
         if writer is not None:
-            await asyncio.to_thread(writer.close)
+            writer.close()
+
+    def detach_all(self) -> None:
+        """Close every part: what was written gets its journal lines."""
+        for part in list(self._open):
+            with contextlib.suppress(OSError):
+                self.detach(part)
 
     def read(self, order: ReadRange, *, questions: int) -> None:
         """Begin a read; `questions` is how often the peer may be asked for our place."""
-        part = self._parts.get(order.part)
+        try:
+            part = self._writer(order.part)
+        except OSError as error:
+            self._fail(order.tag, DownloadError("disk", str(error)))
+            return
         if part is None:
             self._fail(order.tag, DownloadError("cancelled", "the part was closed"))
         elif len(self._running) >= READS_MAX:
@@ -97,6 +118,13 @@ class Reads:
             reading = self._tasks.create_task(self._run(order, part, questions), name=f"read {order.tag.transfer}")
             self._running[order.tag] = reading
             reading.add_done_callback(lambda _: self._running.pop(order.tag, None))
+
+    def _writer(self, part: PartId) -> PartWriter | None:
+        known = self._known.get(part)
+        if known is not None and part not in self._open:
+            path, size = known
+            self._open[part] = PartWriter(path, chunk_bytes=chunk_size(size))
+        return self._open.get(part)
 
     def cancel(self, tag: Tag) -> None:
         """End a read; it answers `cancelled` unless it ended just before."""

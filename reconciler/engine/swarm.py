@@ -6,9 +6,10 @@ what to ask for (engine.schedule), or what becomes of a track (engine.track).
 
 from collections.abc import Iterator, Mapping
 
-from reconciler.engine.chunks import ChunkPlan
-from reconciler.engine.events import CancelRead, Command, PeerQueued, TransferFailed, TransferId
-from reconciler.engine.notes import failure_note, peer_note, queued_note, request_note
+from reconciler.engine.chunks import ChunkPlan, ChunkState
+from reconciler.engine.commons import Commons
+from reconciler.engine.events import CancelRead, Command, FailureCode, PeerQueued, TransferFailed, TransferId
+from reconciler.engine.notes import TIMED_OUT, failure_note, peer_note, queued_note, request_note
 from reconciler.engine.order import PeerProgress
 from reconciler.engine.peers import INNOCENT, Peer
 from reconciler.engine.schedule import Lease
@@ -24,25 +25,43 @@ PEERS_MAX = 200
 class Swarm:
     """Peers and transfers of one job. Commands go to `out`; `etiquettes` says what the peers of each source bear."""
 
-    def __init__(self, *, out: list[Command], etiquettes: Mapping[str, Etiquette], stall_timeout_s: float) -> None:
+    def __init__(
+        self, *, out: list[Command], etiquettes: Mapping[str, Etiquette], stall_timeout_s: float, commons: Commons
+    ) -> None:
         self.peers: dict[PeerKey, Peer] = {}
         self.transfers: dict[TransferId, Transfer] = {}
         self._out = out
         self._etiquettes = dict(etiquettes)
         self._stall_timeout_s = stall_timeout_s
+        self._commons = commons
         self._next_transfer = 1
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """The sources whose peers may be asked."""
+        return frozenset(self._etiquettes)
 
     # ---- peers -------------------------------------------------------------------------------------------------------
 
-    def meet(self, offer: Offer) -> bool:
-        """Know the peer of `offer`; False where its source is barred or the swarm is full."""
+    def meet(self, offer: Offer, now: float) -> bool:
+        """Know the peer of `offer`, as earlier jobs do; False where its source is barred or the swarm is full."""
         if offer.peer in self.peers:
             return True
         if offer.source not in self._etiquettes or len(self.peers) >= PEERS_MAX:
             return False
-        peer = Peer(key=offer.peer, name=offer.peer_name, source=offer.source, etiquette=self._etiquettes[offer.source])
+        prior = self._commons.prior(offer.peer, now)
+        peer = Peer(
+            key=offer.peer,
+            name=offer.peer_name,
+            source=offer.source,
+            etiquette=self._etiquettes[offer.source],
+            prior=prior,
+            throughput_bytes_per_s=prior.throughput_bytes_per_s,
+        )
         self.peers[offer.peer] = peer
         self._out.append(peer_note(peer, EventType.PEER_DISCOVERED, "offered"))
+        if prior.banned:
+            self.ban(offer.peer, prior.banned)
         return True
 
     def connected(self, transfer_id: TransferId) -> None:
@@ -70,6 +89,12 @@ class Swarm:
             peer.banned = reason
             self._let_go(peer, "banned", "lied", reason)
 
+    def pardon(self, key: PeerKey) -> None:
+        """Let a peer be asked again that was banned."""
+        peer = self.peers.get(key)
+        if peer is not None:
+            peer.banned = ""
+
     def why_out(self, key: PeerKey) -> str:
         """`name: reason` for a peer that is not asked any more, or has not what is missing."""
         peer = self.peers[key]
@@ -89,9 +114,14 @@ class Swarm:
                 throughput_bytes_per_s=peer.throughput_bytes_per_s,
                 chunks_refused=peer.chunks_refused,
                 banned=bool(peer.banned),
+                in_line=bool(waiting := self._waiting_at(peer)),
+                place=min((each.place for each in waiting if each.place is not None), default=None),
             )
             for peer in self.peers.values()
         )
+
+    def _waiting_at(self, peer: Peer) -> list[Transfer]:
+        return [each for key in peer.transfers if (each := self.transfers[key]).queued_since_s is not None]
 
     def _let_go(self, peer: Peer, action: str, code: str, message: str) -> None:
         for transfer_id in sorted(peer.transfers):
@@ -120,9 +150,9 @@ class Swarm:
         self._out.append(request_note(peer, transfer))
         return transfer
 
-    def of_track(self, position: TrackPosition) -> list[Transfer]:
-        """What is under way for one track."""
-        return [each for each in self.transfers.values() if each.position == position and not each.cancelled]
+    def of_plan(self, plan: ChunkPlan | None) -> list[Transfer]:
+        """What is under way for one attempt at a track."""
+        return [each for each in self.transfers.values() if each.plan is plan and not each.cancelled]
 
     def cancel(self, transfer: Transfer) -> None:
         """End a request: its chunks are free now; its account closes when the lane answers."""
@@ -133,15 +163,43 @@ class Swarm:
 
     def cancel_track(self, position: TrackPosition) -> None:
         """End every request for one track."""
-        for transfer in self.of_track(position):
+        for transfer in list(self.transfers.values()):
+            if transfer.position == position:
+                self.cancel(transfer)
+
+    def cancel_plan(self, plan: ChunkPlan | None) -> None:
+        """End every request for one attempt."""
+        for transfer in self.of_plan(plan):
             self.cancel(transfer)
 
-    def drop_overtaken(self, position: TrackPosition) -> None:
-        """Cancel requests of a track whose every owed chunk somebody else has brought."""
-        for transfer in self.of_track(position):
-            holds_any = any(transfer.id in transfer.plan.holders(chunk) for chunk in transfer.owed)
-            if transfer.owed and not holds_any:
+    def drop_overtaken(self, plan: ChunkPlan) -> None:
+        """Cancel requests whose every owed chunk somebody else has brought."""
+        for transfer in self.of_plan(plan):
+            if transfer.owed and all(plan.state(chunk) is ChunkState.HAD for chunk in transfer.owed):
                 self.cancel(transfer)
+
+    def loosen(self, plan: ChunkPlan) -> None:
+        """Let the chunks that streams are to bring be asked of others too; the streams go on."""
+        for transfer in self.of_plan(plan):
+            if self.peers[transfer.offer.peer].etiquette.sequential and not transfer.loose:
+                transfer.loose = True
+                _release(transfer)
+
+    def tighten(self, plan: ChunkPlan) -> None:
+        """Count on the streams again for everything that nobody else has been asked for."""
+        for transfer in self.of_plan(plan):
+            if transfer.loose:
+                transfer.loose = False
+                for chunk in transfer.owed:
+                    if plan.state(chunk) is ChunkState.MISSING:
+                        plan.request(transfer.id, chunk, chunk)
+
+    def dismiss(self, key: PeerKey, code: FailureCode, message: str) -> None:
+        """Ask a peer for nothing more in this job: it does not lie, it holds something else."""
+        peer = self.peers[key]
+        if peer.usable:
+            peer.gone = message
+            self._let_go(peer, "failed", code, message)
 
     def close(self, transfer_id: TransferId) -> Transfer | None:
         """Close an account; what it still owes is free."""
@@ -158,6 +216,8 @@ class Swarm:
         if event.code in INNOCENT:
             return
         peer.failed(event.code, now=now, retry_after_s=event.retry_after_s)
+        if event.code != "busy":
+            self._commons.failed(peer.key, timed_out=event.code in TIMED_OUT)
         self._out.append(failure_note(peer, transfer, event.code, event.message))
         if peer.gone:
             self._let_go(peer, "failed", event.code, event.message)
@@ -169,6 +229,7 @@ class Swarm:
                 continue
             peer = self.peers[transfer.offer.peer]
             peer.failed("timed out", now=now, retry_after_s=None)
+            self._commons.failed(peer.key, timed_out=True)
             message = f"{transfer.bytes_owed} bytes were still to come after {now - transfer.started_s:.0f} s"
             self._out.append(failure_note(peer, transfer, "timed out", message))
             self.cancel(transfer)

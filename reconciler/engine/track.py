@@ -1,62 +1,49 @@
-"""One track on its way from a wish to a file: which variant, its chunk list, its plan, its end.
+"""One track on its way from a wish to a file: a variant is sought, tried, and given its name.
 
-Owns: the phases of one track. Never: chooses peers for chunks (engine.schedule) or keeps account of them (engine.job).
+Owns: the phases of one track, and which attempts it has. Never: chooses peers for chunks (engine.schedule), keeps
+account of them (engine.swarm) or judges bytes (engine.attempt).
 
-    seeking -> opening -> fetching -> verifying -> publishing -> completed
-       ^___________|__________|___________|   (the variant is refused: seek another)          any -> failed
+    seeking -> fetching -> publishing -> completed
+       ^__________|  (the last attempt is refused: seek another variant)      any -> failed
+
+There is one attempt at a time, and a second one beside it while the overlay helps with other bytes (engine.rescue);
+the first that is whole is published.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import assert_never
 
+from reconciler.engine.attempt import Attempt, AttemptPhase
 from reconciler.engine.chunks import ChunkPlan
 from reconciler.engine.events import (
     ChunkListArrived,
     ChunkListRefused,
-    ChunkPrint,
     Command,
-    DiscardPart,
     DiskRefused,
-    FetchChunkList,
     Note,
-    OpenPart,
     PartOpened,
     Publish,
     Published,
-    VerifyWhole,
     WholeRefused,
     WholeVerified,
 )
+from reconciler.engine.offers import SearchState, TrackOffers, reasons_of
 from reconciler.engine.order import TrackOrder, TrackPhase, TrackProgress
-from reconciler.engine.schedule import Fetching
-from reconciler.engine.variants import choose
-from reconciler.ids import ChunkIndex, Root, TrackPosition
+from reconciler.engine.pace import RescuePolicy
+from reconciler.engine.rescue import Rescue
+from reconciler.engine.variants import Choice
+from reconciler.ids import TrackPosition
 from reconciler.manifests.model import Constraints
-from reconciler.overlay.merkle import chunk_count, hash_list_matches, root_of
 from reconciler.sources.base import Offer, PeerKey, Variant
 from reconciler.traces.model import EventType
-
-# How long to listen for better offers after the first acceptable one, where the manifest does not name the very bytes.
-# A search on a LAN ends sooner; two seconds outlast one slow peer without a person noticing.
-SETTLE_S = 2.0
-
-# Offers kept for one track. A swarm needs tens of peers; thousands of offers are noise or an attack, and each costs
-# memory.
-OFFERS_MAX = 500
-
-# How often wrong content on disk is thrown away and fetched again before the track fails: once may be a bad sector,
-# twice is a bad disk.
-CONTENT_TRIES_MAX = 2
 
 
 class Phase(StrEnum):
     """Where a track is."""
 
     SEEKING = "seeking"
-    OPENING = "opening"
     FETCHING = "fetching"
-    VERIFYING = "verifying"
     PUBLISHING = "publishing"
     COMPLETED = "completed"
     FAILED = "failed"
@@ -64,13 +51,21 @@ class Phase(StrEnum):
 
 _SHOWN: dict[Phase, TrackPhase] = {
     Phase.SEEKING: "searching",
-    Phase.OPENING: "fetching",
     Phase.FETCHING: "fetching",
-    Phase.VERIFYING: "verifying",
     Phase.PUBLISHING: "verifying",
     Phase.COMPLETED: "completed",
     Phase.FAILED: "failed",
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What holds for every track of a job."""
+
+    constraints: Constraints
+    origins: frozenset[str]
+    """Sources that are the origin of a track where they have it: those that send streams."""
+    rescue: RescuePolicy
 
 
 class TrackMachine:
@@ -80,35 +75,24 @@ class TrackMachine:
         self,
         order: TrackOrder,
         *,
-        constraints: Constraints,
+        rules: Rules,
         out: list[Command],
         usable: Callable[[PeerKey], bool],
         ban: Callable[[PeerKey, str], None],
     ) -> None:
         self.order = order
         self.phase = Phase.SEEKING
-        self.variant: Variant | None = None
-        self.plan: ChunkPlan | None = None
-        self.prints: dict[ChunkIndex, ChunkPrint] = {}
-        """What every chunk that is here hashes to."""
-        self.givers: dict[ChunkIndex, PeerKey] = {}
-        """Who brought each provisional chunk of this run; chunks kept from an earlier one have no giver."""
-        self.chunk_hashes: tuple[bytes, ...] | None = None
-        self.only: PeerKey | None = None
+        self.attempts: list[Attempt] = []
+        """What is being tried; the first one is the origin's where a second is tried beside it."""
+        self.rescue: Rescue | None = None
+        self.offers = TrackOffers(order, constraints=rules.constraints, origins=rules.origins, usable=usable)
         self.error = ""
         self.retriable = True
         self.path = ""
-        self._constraints = constraints
+        self._rules = rules
         self._out = out
         self._usable = usable
         self._ban = ban
-        self._offers: dict[tuple[PeerKey, str], Offer] = {}
-        self._first_offer_s: float | None = None
-        self._refused: dict[str, str] = {}
-        self._list_asked: set[PeerKey] = set()
-        self._list_from: PeerKey | None = None
-        self._kept: tuple[tuple[ChunkIndex, ChunkPrint], ...] | None = None
-        self._content_failures = 0
 
     # ---- what others ask of it ---------------------------------------------------------------------------------------
 
@@ -125,292 +109,180 @@ class TrackMachine:
     @property
     def is_open(self) -> bool:
         """Whether it takes up disk and peers."""
-        return self.phase not in (Phase.SEEKING, Phase.COMPLETED, Phase.FAILED)
+        return self.phase in (Phase.FETCHING, Phase.PUBLISHING)
 
     @property
     def awaits_answer(self) -> bool:
         """Whether a command is out whose answer will move it on."""
-        if self.phase is Phase.OPENING:
-            return self._kept is None or self._list_from is not None
-        return self.phase in (Phase.VERIFYING, Phase.PUBLISHING)
+        if self.phase is Phase.FETCHING:
+            listing = self.rescue is not None and self.rescue.awaits_answer
+            return listing or any(attempt.awaits_answer for attempt in self.attempts)
+        return self.phase is Phase.PUBLISHING
 
     @property
-    def provisional(self) -> bool:
-        """Whether bytes count only when the whole does."""
-        return self.chunk_hashes is None
+    def variant(self) -> Variant | None:
+        """What is being tried; None while nothing is."""
+        return self.attempts[0].variant if self.attempts else None
 
-    def offers(self) -> dict[PeerKey, Offer]:
-        """Who offers the chosen variant."""
-        if self.variant is None:
-            return {}
-        return {peer: offer for (peer, variant_id), offer in self._offers.items() if variant_id == self.variant.id}
+    @property
+    def state(self) -> tuple[Phase, tuple[AttemptPhase, ...]]:
+        """Where it is and where its attempts are: another value means that something has moved."""
+        return self.phase, tuple(attempt.phase for attempt in self.attempts)
 
-    def fetching(self) -> Fetching | None:
-        """The view for the scheduler; None unless chunks are being fetched."""
-        if self.phase is not Phase.FETCHING or self.plan is None:
-            return None
-        return Fetching(plan=self.plan, offers=self.offers(), provisional=self.provisional, only=self.only)
-
-    def expected(self, first: ChunkIndex, last: ChunkIndex) -> tuple[bytes, ...] | None:
-        """The hashes of `first`..`last`, where they are known."""
-        return None if self.chunk_hashes is None else self.chunk_hashes[first : last + 1]
+    def attempt_of(self, plan: ChunkPlan) -> Attempt | None:
+        """The attempt that a transfer is for; None where it is no longer tried."""
+        return next((attempt for attempt in self.attempts if attempt.plan is plan), None)
 
     def progress(self) -> TrackProgress:
-        """What a person sees."""
-        size = self.variant.size if self.variant else self.order.want.size or 0
-        done = (
-            size
-            if self.phase in (Phase.COMPLETED, Phase.PUBLISHING, Phase.VERIFYING)
-            else self.plan.bytes_had
-            if self.plan
-            else 0
-        )
+        """What a person sees: the attempt that is furthest."""
+        first = max(self.attempts, key=lambda attempt: attempt.bytes_had / max(1, attempt.variant.size), default=None)
+        size = first.variant.size if first else self.order.want.size or 0
+        shown = _SHOWN[self.phase]
+        if self.phase is Phase.FETCHING and first and first.phase in (AttemptPhase.VERIFYING, AttemptPhase.WHOLE):
+            shown = "verifying"
         return TrackProgress(
             position=self.position,
             title=self.order.title,
-            phase=_SHOWN[self.phase],
-            bytes_done=done,
+            phase=shown,
+            bytes_done=size if self.phase is Phase.COMPLETED else first.bytes_had if first else 0,
             bytes_total=size,
+            rescued=self.rescue is not None and self.rescue.lag is not None,
             error=self.error,
             path=self.path,
         )
 
+    # ---- another order -----------------------------------------------------------------------------------------------
+
+    def may_go_on_as(self, order: TrackOrder) -> bool:
+        """Whether what was done so far is good for `order` too."""
+        return self.order.want == order.want and self.phase in (Phase.SEEKING, Phase.FETCHING)
+
+    def order_changed(self, order: TrackOrder, rules: Rules) -> None:
+        """Go on under another order; a variant that its constraints forbid is given up."""
+        self.order = order
+        self._rules = rules
+        self.offers.order_changed(order, rules.constraints)
+        forbidden = {each.variant.id: each.reason for each in self.offers.ranked(lossy_allowed=True).rejected}
+        for attempt in self.attempts:
+            attempt.order_changed(order)
+            if (reason := forbidden.get(attempt.variant.id)) is not None:
+                attempt.refuse(f"the manifest was changed: {reason}")
+
     # ---- seeking -----------------------------------------------------------------------------------------------------
 
-    def add_offer(self, offer: Offer, now: float) -> bool:
-        """Remember an offer; False when it is known or one too many."""
-        key = (offer.peer, offer.variant.id)
-        if key in self._offers or len(self._offers) >= OFFERS_MAX:
-            return False
-        self._offers[key] = offer
-        if self._first_offer_s is None:
-            self._first_offer_s = now
-        return True
+    def add_offer(self, offer: Offer, now: float) -> None:
+        """Remember an offer."""
+        self.offers.add(offer, now)
 
-    def seek(self, now: float, *, search_over: bool, may_open: bool, lossy_allowed: bool) -> None:
+    def seek(
+        self,
+        now: float,
+        *,
+        search: SearchState,
+        may_open: bool,
+        lossy_allowed: bool,
+        coverage: Mapping[str, int],
+    ) -> None:
         """Choose a variant when it is time to, or fail when none can come."""
-        live = [offer for offer in self._offers.values() if self._usable(offer.peer)]
-        if not live and not search_over:
-            return
-        choice = choose(
-            self.order, live, constraints=self._constraints, lossy_allowed=lossy_allowed, refused=self._refused
-        )
+        choice = self.offers.ranked(lossy_allowed=lossy_allowed, coverage=coverage)
         if choice.acceptable:
-            if may_open and (search_over or self._names_bytes or now >= self._settled_s):
-                self._begin(choice.acceptable[0])
-            return
-        if search_over:
-            self._fail_seeking(
-                [f"{r.variant.id[:12]}: {self._refused.get(r.variant.id, r.reason)}" for r in choice.rejected]
-            )
+            if may_open and self.offers.is_settled(now, search):
+                self._begin(choice)
+        elif search.over:
+            self.fail(self.offers.why_none(choice))
 
-    @property
-    def _names_bytes(self) -> bool:
-        return bool(self.order.want.root or self.order.want.sha256)
-
-    @property
-    def _settled_s(self) -> float:
-        return (self._first_offer_s or 0.0) + SETTLE_S
-
-    def next_deadline(self) -> float | None:
-        """When `seek` should be called again though nothing happened."""
-        if self.phase is Phase.SEEKING and self._first_offer_s is not None and not self._names_bytes:
-            return self._settled_s
-        return None
-
-    def _fail_seeking(self, reasons: list[str]) -> None:
-        if reasons:
-            self.fail("no acceptable variant is on offer: " + "; ".join(reasons[:3]))
-        elif self._offers:
-            self.fail("every peer that offered it is banned or could not be reached")
-        else:
-            self.fail("no peer offers it")
-
-    def _begin(self, variant: Variant) -> None:
-        self.variant = variant
-        self.phase = Phase.OPENING
-        self._kept = None
-        self._list_asked.clear()
-        self._list_from = None
-        self.chunk_hashes = None
-        if variant.root and chunk_count(variant.size) == 1:
-            self.chunk_hashes = (bytes.fromhex(variant.root),)  # BEP 52: the only chunk's hash is the root itself
-        self._out.append(OpenPart(position=self.position, variant=variant))
-
-    # ---- opening -----------------------------------------------------------------------------------------------------
-
-    def open(self, *, search_over: bool) -> None:
-        """Ask for the chunk list where one can be had; begin to fetch once part and list are settled.
-
-        While the search goes on, a peer that has the list may yet be found: only after it are provisional bytes settled
-        for.
-        """
-        assert self.variant is not None
-        if self.chunk_hashes is None and self.variant.root and self._list_from is None:
-            for peer, offer in self.offers().items():
-                if peer not in self._list_asked and self._usable(peer):
-                    self._list_asked.add(peer)
-                    self._list_from = peer
-                    self._out.append(FetchChunkList(offer=offer))
-                    return
-        settled = self.chunk_hashes is not None or not self.variant.root or search_over
-        if self._kept is not None and self._list_from is None and settled:
-            self._start_fetching(self._kept)
-
-    def list_arrived(self, event: ChunkListArrived) -> None:
-        """Check a chunk list against the root; a list that does not hash to it names a liar."""
-        if self.variant is None or event.variant_id != self.variant.id or event.peer != self._list_from:
-            return
-        self._list_from = None
-        root = self.variant.root
-        if root and hash_list_matches(root, event.raw, file_size=self.variant.size):
-            self.chunk_hashes = tuple(event.raw[at : at + 32] for at in range(0, len(event.raw), 32))
-        else:
-            self._ban(event.peer, "its chunk list does not hash to the root")
-
-    def list_refused(self, event: ChunkListRefused) -> None:
-        """Remember that this peer has no list; `open` asks the next."""
-        if self.variant is not None and event.variant_id == self.variant.id and event.peer == self._list_from:
-            self._list_from = None
-
-    def part_opened(self, event: PartOpened) -> None:
-        """Take note of what is on disk already."""
-        if self.phase is Phase.OPENING:
-            self._kept = event.kept
-
-    def _start_fetching(self, kept: tuple[tuple[ChunkIndex, ChunkPrint], ...]) -> None:
-        assert self.variant is not None
-        self.plan = ChunkPlan(self.variant.size)
-        self.prints = {}
-        self.givers = {}
-        for chunk, found in kept:
-            if self.chunk_hashes is None or self.chunk_hashes[chunk] == found.digest:
-                self.plan.have(chunk)
-                self.prints[chunk] = found
+    def _begin(self, choice: Choice) -> None:
+        attempt = self.attempt(choice.acceptable[0], chosen=_why_chosen(choice))
+        if self._rules.rescue.enabled:
+            self.rescue = Rescue(attempt, self._rules.rescue, out=self._out, usable=self._usable, ban=self._ban)
         self.phase = Phase.FETCHING
-        self._out.append(
-            Note(
-                type=EventType.TRACK_START,
-                action="resumed" if self.prints else "started",
-                position=self.position,
-                variant_id=self.variant.id,
-                facts={
-                    "title": self.order.title,
-                    "bytes": self.variant.size,
-                    "codec": self.variant.codec,
-                    "verified_by": "chunks" if self.chunk_hashes else "whole file",
-                    "chunks_kept": len(self.prints),
-                    "bytes_kept": self.plan.bytes_had,
-                    "chunks_total": self.plan.count,
-                },
-            )
+
+    def attempt(self, variant: Variant, *, chosen: str) -> Attempt:
+        """Try a variant, beside what is tried already."""
+        attempt = Attempt(
+            self.order,
+            variant,
+            offers=self.offers,
+            out=self._out,
+            usable=self._usable,
+            ban=self._ban,
+            chosen=chosen,
         )
-        self.check_whole()
+        self.attempts.append(attempt)
+        return attempt
+
+    def next_deadline(self, search: SearchState) -> float | None:
+        """When `seek` should be called again though nothing happened."""
+        return self.offers.next_look_s(search) if self.phase is Phase.SEEKING else None
 
     # ---- fetching ----------------------------------------------------------------------------------------------------
 
-    def chunk_came(self, chunk: ChunkIndex, found: ChunkPrint, giver: PeerKey) -> bool:
-        """Count a chunk that is on disk; False when it was there already."""
-        if self.plan is None or not self.plan.have(chunk):
-            return False
-        self.prints[chunk] = found
-        if self.provisional:
-            self.givers[chunk] = giver
-        return True
+    def list_arrived(self, event: ChunkListArrived) -> None:
+        """Hand a chunk list to whoever asked for it."""
+        for attempt in self.attempts:
+            attempt.list_arrived(event)
+        if self.rescue is not None:
+            self.rescue.list_arrived(event)
 
-    def check_whole(self) -> None:
-        """Go on to verifying when nothing is missing."""
-        if self.phase is Phase.FETCHING and self.plan is not None and self.plan.is_whole:
-            assert self.variant is not None
-            self.phase = Phase.VERIFYING
-            checksums = None if self.provisional else tuple(each.checksum for each in self._prints_in_order())
-            self._out.append(VerifyWhole(position=self.position, variant=self.variant, checksums=checksums))
+    def list_refused(self, event: ChunkListRefused) -> None:
+        """Tell whoever asked that a peer has no chunk list."""
+        for attempt in self.attempts:
+            attempt.list_refused(event)
+        if self.rescue is not None:
+            self.rescue.list_refused(event)
 
-    def _prints_in_order(self) -> list[ChunkPrint]:
-        return [self.prints[chunk] for chunk in sorted(self.prints)]
+    def part_opened(self, event: PartOpened) -> None:
+        """A part file is ready."""
+        for attempt in self._of_part(event.part_id):
+            attempt.part_opened(event)
 
-    def give_up_variant(self, reason: str) -> None:
-        """Nobody is left who could bring the rest: seek another variant; what is on disk stays for a later try."""
-        assert self.variant is not None
-        self._refused[self.variant.id] = reason
-        self._leave_variant()
-
-    def _leave_variant(self) -> None:
-        self.variant = None
-        self.plan = None
-        self.only = None
-        self.phase = Phase.SEEKING
+    def drop(self, attempt: Attempt) -> None:
+        """Take an attempt that was refused out; seek another variant when it was the last one."""
+        self.attempts.remove(attempt)
+        self.offers.refuse(attempt.variant.id, attempt.refusal)
+        joined = self.rescue.joined if self.rescue is not None and self.rescue.attempt is attempt else None
+        if joined is not None:
+            self.offers.refuse(joined.id, attempt.refusal)
+        if attempt.is_fatal:
+            self.fail(attempt.refusal)
+        elif not self.attempts:
+            self.rescue = None
+            self.phase = Phase.SEEKING
 
     # ---- verifying and publishing ------------------------------------------------------------------------------------
 
     def whole_verified(self, event: WholeVerified) -> None:
-        """The bytes are right: ask for their name."""
-        if self.phase is not Phase.VERIFYING:
-            return
-        assert self.variant is not None
-        assert self.plan is not None
-        hashes = tuple(each.digest for each in self._prints_in_order())
-        root = self.variant.root or Root(root_of(hashes, file_size=self.variant.size))
-        self.phase = Phase.PUBLISHING
-        self._out.append(
-            Publish(position=self.position, variant=self.variant, root=root, chunk_hashes=hashes, sha256=event.sha256)
-        )
+        """A part is right."""
+        for attempt in self._of_part(event.part_id):
+            attempt.whole_verified(event)
 
     def whole_refused(self, event: WholeRefused) -> None:
-        """The bytes are wrong: find out whose fault it is, throw them away, go on with others."""
-        if self.phase is not Phase.VERIFYING:
-            return
-        assert self.variant is not None
-        match event.fault:
-            case "audio":
-                self._out.append(DiscardPart(position=self.position, quarantine=True, reason=event.message))
-                self._refused[self.variant.id] = event.message
-                self._leave_variant()
-            case "content":
-                self._out.append(DiscardPart(position=self.position, quarantine=False, reason=event.message))
-                self._blame(event.message)
-            case _:
-                assert_never(event.fault)
+        """A part is wrong."""
+        for attempt in self._of_part(event.part_id):
+            attempt.whole_refused(event)
 
-    def _blame(self, message: str) -> None:
-        """Decide who answers for wrong content.
-
-        With chunk hashes every chunk was right when it came, so the disk is at fault. Without them a file from one peer
-        names that peer; a file from several is fetched again from one alone, so that the next failure names somebody.
-        """
-        givers = set(self.givers.values())
-        self._content_failures += 1
-        if not self.provisional:
-            if self._content_failures >= CONTENT_TRIES_MAX:
-                self.fail(f"the disk does not keep what is written to it: {message}")
-                return
-        elif len(givers) == 1 and len(self.givers) == len(self.prints):
-            self._ban(givers.pop(), f"the whole file is wrong: {message}")
-        else:
-            self.only = self._next_alone()
-            if self.only is None:
-                self.fail(f"what several peers sent makes no right whole, and none of them has all of it: {message}")
-                return
-        self._reopen()
-
-    def _next_alone(self) -> PeerKey | None:
-        """A peer that can bring the whole file by itself."""
-        whole = (peer for peer, offer in self.offers().items() if offer.holds is None and self._usable(peer))
-        return min(whole, default=None)
-
-    def _reopen(self) -> None:
-        assert self.variant is not None
-        self._kept = None
-        self.plan = None
-        self.phase = Phase.OPENING
-        self._out.append(OpenPart(position=self.position, variant=self.variant))
-
-    def release_only(self) -> None:
-        """Let any peer bring the track again: the one it was held to is out."""
-        self.only = None
+    def publish(self, attempt: Attempt, now: float) -> None:
+        """Ask for the name of the first attempt that is whole; the others are let go."""
+        self.attempts = [attempt]
+        self.phase = Phase.PUBLISHING
+        if self.rescue is not None:
+            self.rescue.ended(now, "completed")
+        self._out.append(
+            Publish(
+                position=self.position,
+                variant=attempt.variant,
+                part_id=attempt.part_id,
+                root=attempt.root,
+                chunk_hashes=tuple(each.digest for each in attempt.receipts.in_order()),
+                sha256=attempt.sha256,
+            )
+        )
 
     def published(self, event: Published) -> None:
         """The file has its name."""
+        for left in self.attempts:
+            if left.phase not in (AttemptPhase.WHOLE, AttemptPhase.REFUSED):
+                left.refuse("the file is published")
         self.phase = Phase.COMPLETED
         self.path = event.path
 
@@ -435,21 +307,20 @@ class TrackMachine:
             )
         )
 
+    def _of_part(self, part_id: str) -> list[Attempt]:
+        return [attempt for attempt in self.attempts if attempt.part_id == part_id]
+
     def check_invariants(self) -> None:
-        """What each phase needs is there."""
-        if self.plan is not None:
-            self.plan.check_invariants()
-            assert len(self.prints) == self.plan.chunks_had, "a chunk is here without its print, or the other way about"
-        match self.phase:
-            case Phase.SEEKING | Phase.FAILED | Phase.COMPLETED:
-                pass
-            case Phase.OPENING:
-                assert self.variant is not None
-            case Phase.FETCHING:
-                assert self.plan is not None
-                assert not self.plan.is_whole, "whole, yet still fetching"
-            case Phase.VERIFYING | Phase.PUBLISHING:
-                assert self.plan is not None
-                assert self.plan.is_whole, "not whole, yet being verified"
-            case _:
-                assert_never(self.phase)
+        """An open track tries something, and every attempt is consistent."""
+        assert bool(self.attempts) or not self.is_open or self.phase is Phase.PUBLISHING, "open, and nothing is tried"
+        for attempt in self.attempts:
+            if not self.is_done:
+                attempt.check_invariants()
+
+
+def _why_chosen(choice: Choice) -> str:
+    """Why the first acceptable variant, for the trace."""
+    count = len(choice.acceptable) + len(choice.rejected)
+    told = "the only one on offer" if count == 1 else f"best of {len(choice.acceptable)}, {count} on offer"
+    against = reasons_of(choice)
+    return f"{told}; not {against}" if against else told

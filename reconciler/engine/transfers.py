@@ -35,6 +35,8 @@ class Transfer:
     grace_s: float
     """How long nothing may come, beside what the least rate needs."""
     cancelled: bool = False
+    loose: bool = False
+    """Whether others may be asked for its chunks as if it did not exist."""
     queued_since_s: float | None = None
     """Since when it stands in the peer's line; None = it does not."""
     place: int | None = None

@@ -3,8 +3,9 @@
 Owns: the filter by constraints and the ranking, each rejection with its reason. Never: asks a peer.
 """
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from reconciler.engine.order import TrackOrder
 from reconciler.manifests.model import Constraints
@@ -20,6 +21,30 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What counts beside the variants themselves."""
+
+    lossy_allowed: bool
+    """What the album's cap on lossy tracks leaves."""
+    refused: Collection[str]
+    """Ids of variants that were tried and found wanting."""
+    origins: Collection[str]
+    """Sources that come before others of equal quality."""
+    coverage: Mapping[str, int] = field(default_factory=dict)
+    """How many tracks of the job each folder has."""
+
+
+@dataclass(slots=True)
+class _Support:
+    """Who stands behind a variant."""
+
+    holders: set[str] = field(default_factory=set)
+    of_origin: bool = False
+    coverage: int = 0
+    sooner: tuple[bool, int, int] = (True, 0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
     """The variants that may be fetched, best first, and the others with reasons."""
 
@@ -27,41 +52,60 @@ class Choice:
     rejected: tuple[Rejected, ...]
 
 
-def choose(
-    order: TrackOrder,
-    offers: Iterable[Offer],
-    *,
-    constraints: Constraints,
-    lossy_allowed: bool,
-    refused: Collection[str],
-) -> Choice:
+def choose(order: TrackOrder, offers: Iterable[Offer], *, constraints: Constraints, standing: Standing) -> Choice:
     """Rank the offered variants of one track.
 
-    `lossy_allowed` is what the album's cap on lossy tracks leaves; `refused` are ids that were tried and found wanting.
-    Order: codec preference, then lossless, then (with `prefer_canonical`) the number of distinct peers that hold it,
-    then size.
+    Order: codec preference, then lossless, then origins, then what can be verified chunk by chunk, then the folder that
+    has most of the album, then (with `prefer_canonical`) the number of distinct peers that hold it, then how soon it
+    can be had, then size.
     """
-    holders: dict[str, set[str]] = {}
     variants: dict[str, Variant] = {}
+    support: defaultdict[str, _Support] = defaultdict(_Support)
+    holders: defaultdict[str, set[str]] = defaultdict(set)
     for offer in offers:
         variants.setdefault(offer.variant.id, offer.variant)
-        holders.setdefault(offer.variant.id, set()).add(offer.peer)
+        holders[likeness(offer.variant)].add(offer.peer)
+        _count(support[offer.variant.id], offer, standing)
     acceptable: list[Variant] = []
     rejected: list[Rejected] = []
     for identity, variant in variants.items():
         reason = (
-            "tried and found wanting" if identity in refused else _unfit(order, variant, constraints, lossy_allowed)
+            "tried and found wanting"
+            if identity in standing.refused
+            else _unfit(order, variant, constraints, standing.lossy_allowed)
         )
         if reason:
             rejected.append(Rejected(variant=variant, reason=reason))
         else:
             acceptable.append(variant)
 
-    def rank(variant: Variant) -> tuple[int, bool, int, int, str]:
-        peers = len(holders[variant.id]) if constraints.prefer_canonical else 0
-        return _codec_rank(variant, constraints), not variant.lossless, -peers, -variant.size, variant.id
+    def rank(variant: Variant) -> tuple[object, ...]:
+        behind = support[variant.id]
+        peers = len(holders[likeness(variant)]) if constraints.prefer_canonical else 0
+        quality = _codec_rank(variant, constraints), not variant.lossless, not behind.of_origin, variant.root is None
+        return *quality, -behind.coverage, -peers, behind.sooner, -variant.size, variant.id
 
     return Choice(acceptable=tuple(sorted(acceptable, key=rank)), rejected=tuple(rejected))
+
+
+def likeness(variant: Variant) -> str:
+    """What two variants have in common that are very probably the same bytes.
+
+    A root or SHA-256 says so; of what peers only claim, the same size to the byte in the same codec does as a rule. The
+    whole file then proves it or not.
+    """
+    if variant.root or variant.sha256:
+        return variant.id
+    return f"{variant.size} {variant.codec} {variant.container}"
+
+
+def _count(support: _Support, offer: Offer, standing: Standing) -> None:
+    said = offer.availability
+    sooner = not said.free_slot, said.queue_length, -said.speed_bytes_per_s
+    support.sooner = sooner if not support.holders else min(support.sooner, sooner)
+    support.holders.add(offer.peer)
+    support.of_origin |= offer.source in standing.origins
+    support.coverage = max(support.coverage, standing.coverage.get(offer.folder, 0))
 
 
 def _codec_rank(variant: Variant, constraints: Constraints) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciler.engine.order import JobProgress
+from reconciler.engine.order import JobOrder, JobProgress
 from reconciler.ids import JobId, TrackPosition
 from reconciler.manifests.model import Condition, JobState, Manifest, Suspend
 from reconciler.reconcile import conditions as say
@@ -185,7 +185,7 @@ def _resting(job: Job, rest_s: float) -> Decision:
 def _while_fetching(job: Job, progress: JobProgress) -> Decision:
     stop = (StopEngine(job_id=job.record.job_id),)
     if progress.generation != job.record.generation:
-        return decision(job.record, job.record, actions=stop, outcome=Again(after_s=STOPPING_LOOK_S))
+        return _changed(job)
     now = job.moment.now_unix_s
     record = replace(job.record, state=JobState.RUNNING, retry_at=None)
     said = say.reconciling(Reason.FETCHING)
@@ -199,6 +199,18 @@ def _while_fetching(job: Job, progress: JobProgress) -> Decision:
         record = with_time_counted(record, now, goes_on=True)
     left_s = timeout_s - record.ran_s - ran_since_s(record, now)
     return job.decided(record, Again(after_s=min(left_s, _COUNT_TIME_S)), said=said)
+
+
+def _changed(job: Job) -> Decision:
+    """The spec is another than the engine works by: what both ask for goes on; a job that may not run any more lets go
+    first.
+    """
+    if _barred(job, job.record) is not None:
+        stop = StopEngine(job_id=job.record.job_id)
+        return decision(job.record, job.record, actions=(stop,), outcome=Again(after_s=STOPPING_LOOK_S))
+    record = replace(job.record, state=JobState.RUNNING, retry_at=None, error_message="")
+    start = StartEngine(order=_order(job))
+    return job.decided(record, Again(after_s=STOPPING_LOOK_S), said=say.reconciling(Reason.FETCHING), actions=(start,))
 
 
 def _after_engine(job: Job, progress: JobProgress, forget: tuple[Action, ...]) -> Decision:
@@ -253,7 +265,6 @@ def _start(job: Job) -> Decision:
     blocked = _blocked(job, waiting)
     if blocked is not None:
         return blocked
-    order = order_of(job.plan, job.manifest, job_id=job.record.job_id, generation=job.record.generation, held=job.held)
     now = job.moment.now_unix_s
     running = replace(
         waiting,
@@ -263,11 +274,25 @@ def _start(job: Job) -> Decision:
         error_message="",
     )
     then = Done() if running.running_since is None else Again(after_s=0.0)
-    return job.decided(running, then, said=say.reconciling(Reason.FETCHING), actions=(StartEngine(order=order),))
+    return job.decided(running, then, said=say.reconciling(Reason.FETCHING), actions=(StartEngine(order=_order(job)),))
+
+
+def _order(job: Job) -> JobOrder:
+    job_id, generation = job.record.job_id, job.record.generation
+    return order_of(job.plan, job.manifest, job_id=job_id, generation=generation, held=job.held)
 
 
 def _blocked(job: Job, waiting: JobRecord) -> Decision | None:
     """Why it cannot start now; None where it can."""
+    barred = _barred(job, waiting)
+    if barred is None and not job.observed.slot_free:
+        rank = rank_of(job.manifest, job.record.job_id)
+        return job.decided(waiting, AwaitSlot(rank=rank), said=say.reconciling(Reason.WAITING_FOR_SLOT))
+    return barred
+
+
+def _barred(job: Job, waiting: JobRecord) -> Decision | None:
+    """Why it may not run, with room or without; None where it may."""
     if job.observed.cycle:
         way = " -> ".join(job.observed.cycle)
         message = f"the jobs wait for each other: {way}; take one of them out of spec.depends_on"
@@ -281,9 +306,6 @@ def _blocked(job: Job, waiting: JobRecord) -> Decision | None:
         message = f"{job.plan.allowed_root} does not exist; make it, or mount the disk that it is on"
         said = say.reconciling(Reason.LIBRARY_MISSING, message)
         return job.decided(waiting, Again(after_s=_LIBRARY_LOOK_S), said=said)
-    if not job.observed.slot_free:
-        rank = rank_of(job.manifest, job.record.job_id)
-        return job.decided(waiting, AwaitSlot(rank=rank), said=say.reconciling(Reason.WAITING_FOR_SLOT))
     return None
 
 

@@ -103,6 +103,8 @@ def text_of(report: Report, before: Reported | None, *, node: str, now_s: float,
 def _track_fields(track: TrackProgress, before: int | None, past_s: float) -> dict[str, Field]:
     fields: dict[str, Field] = {"position": int(track.position), "title": shown(track.title), "phase": track.phase}
     fields |= {"bytes_done": track.bytes_done, "bytes_total": track.bytes_total}
+    if track.rescued:
+        fields["rescued"] = True
     if before is not None and past_s > 0.0:
         fields["bytes_per_second"] = max(0, int((track.bytes_done - before) / past_s))
     return fields | ({"error": shown(track.error)} if track.error else {})
@@ -113,4 +115,8 @@ def _peer_fields(peer: PeerProgress, *, live: bool) -> dict[str, Field]:
     fields["bytes_received"] = peer.bytes_received
     if live:
         fields["bytes_per_second"] = int(peer.throughput_bytes_per_s)
+    if peer.in_line:
+        fields["in_line"] = True
+    if peer.place is not None:
+        fields["place"] = peer.place
     return fields | {"chunks_refused": peer.chunks_refused, "banned": peer.banned}

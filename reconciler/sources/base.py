@@ -120,6 +120,17 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Availability:
+    """What a peer says of how soon it could send."""
+
+    free_slot: bool = True
+    queue_length: int = 0
+    """Requests of others before ours."""
+    speed_bytes_per_s: int = 0
+    """Its own word; 0 = it does not say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
     """A peer says that it holds a variant of what is wanted at `position`."""
 
@@ -138,6 +149,9 @@ class Offer:
     complete: bool = True
     holds: frozenset[int] | None = None
     """Chunks that a partial holder has; None = all."""
+    folder: str = ""
+    """Whose folder it lies in, where a peer shares whole albums: files of one folder are of one edition and encode."""
+    availability: Availability = Availability()
 
     @property
     def peer_name(self) -> str:

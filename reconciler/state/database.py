@@ -52,7 +52,7 @@ class Database:
     """The state file, open. Any thread may read and write."""
 
     def __init__(self, path: Path, writer: sqlite3.Connection | None) -> None:
-        """Use `open` or `open_read_only`."""
+        """Use `open`, `open_read_only` or `open_beside`."""
         self.path = path
         self._writer = writer
         self._writes: queue.Queue[Callable[[], None] | None] = queue.Queue(WRITES_QUEUED_MAX)
@@ -96,6 +96,18 @@ class Database:
             database.close()
             raise
         return database
+
+    @classmethod
+    def open_beside(cls, path: Path) -> Self:
+        """Open an existing file to read and write, beside a running daemon or without one: no check, no migration.
+
+        Raises NotFoundError where there is none yet, StateDamagedError where its version is another.
+        """
+        cls.open_read_only(path).close()
+        with _meaning(path):
+            writer = _connect(path, read_only=False)
+            writer.execute("PRAGMA synchronous = FULL")
+        return cls(path, writer)
 
     def write(self, work: Callable[[sqlite3.Connection], T]) -> Future[T]:
         """Run `work` in a transaction of its own, after those queued before it; wait only while the queue is full.

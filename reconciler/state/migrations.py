@@ -269,7 +269,38 @@ def _soulseek(database: "sqlite_utils.Database") -> None:
         database.execute(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first_album, _life_of_a_manifest, _soulseek)
+# What is remembered of peers across jobs; the columns are the fields of state.reputations.Reputation, in their order.
+_PEERS = """
+CREATE TABLE peers (
+    peer            TEXT PRIMARY KEY,           -- <source>:<name>; the name is given by the peer: escape it
+    last_seen       REAL NOT NULL,              -- unix seconds; the recent_ sums are as they stood then
+    recent_bytes    REAL NOT NULL,              -- of accepted chunks
+    recent_seconds  REAL NOT NULL,              -- in which those came
+    recent_good     REAL NOT NULL,              -- accepted chunks
+    recent_errors   REAL NOT NULL,              -- refused chunks, and requests that failed other than by silence
+    recent_timeouts REAL NOT NULL,              -- requests that failed by silence, or were too slow
+    chunks_good     INTEGER NOT NULL,           -- ever
+    chunks_refused  INTEGER NOT NULL,           -- ever
+    strikes         INTEGER NOT NULL,           -- how often it was banned
+    banned_until    REAL,                       -- unix seconds, also when it is over; NULL = never banned
+    ban_reason      TEXT NOT NULL
+) WITHOUT ROWID
+"""
+
+# What `reconciler peers forget` has dropped and a running daemon still remembers.
+_PEER_PARDONS = """
+CREATE TABLE peer_pardons (
+    peer TEXT PRIMARY KEY
+) WITHOUT ROWID
+"""
+
+
+def _peers_across_jobs(database: "sqlite_utils.Database") -> None:
+    for statement in (_PEERS, _PEER_PARDONS):
+        database.execute(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first_album, _life_of_a_manifest, _peers_across_jobs, _soulseek)
 """In order, only ever appended to: a file with version N has had the first N."""
 
 

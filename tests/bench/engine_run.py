@@ -2,23 +2,27 @@
 
 Owns: building an engine as the daemon does, without manifests. Never: compares (tests/bench/swarm.py).
 
-    engine_run.py OUT FACTS.json SIZE URL...
+    engine_run.py '{"out": FOLDER, "root": ROOT, "size": BYTES, "urls": [...], "list_url": URL, "stall_timeout_s": 15,
+    "busy": false}'
 """
 
 import asyncio
 import json
 import os
-import resource
+import re
 import sys
+import threading
 import time
 from pathlib import Path
 
-from reconciler.clock import SystemClock
+from reconciler.clock import Clock, SystemClock
 from reconciler.engine.disk import Shelves
 from reconciler.engine.engine import Engine
 from reconciler.engine.lane_link import LaneLink
+from reconciler.engine.lane_orders import Post
 from reconciler.engine.lane_pool import LanePool
 from reconciler.engine.order import JobOrder, TrackOrder
+from reconciler.engine.pace import Patience, RescuePolicy
 from reconciler.engine.partfile import PartStore
 from reconciler.ids import JobId, Root, TrackPosition
 from reconciler.library.index import LibraryIndex
@@ -27,19 +31,59 @@ from reconciler.sources.base import Want
 from reconciler.sources.http import HttpSource
 from reconciler.state.database import Database
 from reconciler.state.jobs import JobRecord, JobStore
+from reconciler.state.peers import PeerStore
 from reconciler.traces.store import TraceStore
 
 JOB = JobId("01HRQ4GSX9K47J7M5FK7VW8B12")
 
+# As in reconciler.daemon.
+LANE_PROCESSES = 2
+TRACE_FLUSH_S = 0.25
 
-def order_of(out: Path, facts: dict, size: int, urls: list[str]) -> JobOrder:
+
+class Lanes:
+    """The byte path as the daemon makes it, and what its processes need of memory."""
+
+    def __init__(self, stall_timeout_s: float) -> None:
+        self._stall_timeout_s = stall_timeout_s
+        self.links: tuple[LaneLink, ...] = ()
+
+    def make(self, post: Post, clock: Clock) -> LanePool:
+        self.links = tuple(
+            LaneLink(post=post, clock=clock, stall_timeout_s=self._stall_timeout_s) for _ in range(LANE_PROCESSES)
+        )
+        for link in self.links:
+            link.await_ready()
+        return LanePool(self.links)
+
+    def peak_mib(self) -> float:
+        return sum(peak_mib(link.process_id) for link in self.links)
+
+    def cpu_s(self) -> float:
+        return sum(cpu_s(link.process_id) for link in self.links)
+
+
+def peak_mib(process: int | str) -> float:
+    """The most memory that a process had, as the kernel counts it."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
+
+
+def cpu_s(process: int | str) -> float:
+    """Processor time of a process so far."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def order_of(asked: dict) -> JobOrder:
     """One file from every URL."""
+    out = Path(asked["out"])
     want = Want(
         position=TrackPosition(1),
-        root=Root(facts["root"]),
-        size=size,
-        chunk_hashes_url=urls[0] + ".chunks",
-        sources=tuple(UrlSource(url=url) for url in urls),
+        root=Root(asked["root"]),
+        size=asked["size"],
+        chunk_hashes_url=asked["list_url"],
+        sources=tuple(UrlSource(url=url) for url in asked["urls"]),
     )
     (out / "library").mkdir()
     return JobOrder(
@@ -52,69 +96,79 @@ def order_of(out: Path, facts: dict, size: int, urls: list[str]) -> JobOrder:
     )
 
 
-async def fetch(out: Path, order: JobOrder, database: Database) -> float:
-    """Seconds from the engine's start to its end."""
-    changed = asyncio.Event()
-    clock = SystemClock()
-    source = HttpSource(timeout_s=10.0)
-    traces = TraceStore(database, out / "logs")
-    JobStore(database).put(JobRecord(job_id=JOB, path="bench", job_type=JobType.MULTI_SOURCE, spec_digest=""))
-    engine = Engine(
+async def keep_flushing(traces: TraceStore) -> None:
+    """Write the trace as the daemon does."""
+    while True:
+        await asyncio.sleep(TRACE_FLUSH_S)
+        await asyncio.to_thread(traces.flush)
+
+
+def engine_on(
+    asked: dict, database: Database, *, lanes: Lanes, source: HttpSource, traces: TraceStore, changed: asyncio.Event
+) -> Engine:
+    """Build an engine as the daemon does."""
+    out, clock = Path(asked["out"]), SystemClock()
+    return Engine(
         sources=(source,),
         shelves=Shelves(
             parts=PartStore(parts=out / "parts", quarantine=out / "quarantine"),
             index=LibraryIndex(database),
             jobs=JobStore(database),
+            peers=PeerStore(database),
             flush_traces=traces.flush,
             clock=clock,
         ),
         reporter=traces,
         clock=clock,
         entropy=os.urandom,
-        stall_timeout_s=15.0,
-        make_byte_path=lambda post: LanePool(
-            tuple(LaneLink(post=post, clock=clock, stall_timeout_s=15.0) for _ in range(2))
-        ),
+        patience=Patience(stall_timeout_s=asked["stall_timeout_s"], rescue=RescuePolicy()),
+        make_byte_path=lambda post: lanes.make(post, clock),
         on_change=lambda _: changed.set(),
     )
-    serving = asyncio.get_running_loop().create_task(engine.serve())
+
+
+async def fetch(asked: dict, database: Database, lanes: Lanes) -> dict[str, float]:
+    """What it costs from the engine's start to its end: seconds, processor seconds, memory."""
+    changed = asyncio.Event()
+    source = HttpSource(timeout_s=10.0)
+    traces = TraceStore(database, Path(asked["out"]) / "logs")
+    engine = engine_on(asked, database, lanes=lanes, source=source, traces=traces, changed=changed)
+    JobStore(database).put(JobRecord(job_id=JOB, path="bench", job_type=JobType.MULTI_SOURCE, spec_digest=""))
+    order = order_of(asked)
+    loop = asyncio.get_running_loop()
+    tasks = {loop.create_task(engine.serve()), loop.create_task(keep_flushing(traces))}
     await engine.ready()
-    began = time.perf_counter()
+    if asked["busy"]:
+        threading.Thread(target=_compute, daemon=True).start()
+    began, used = time.perf_counter(), cpu_s("self") + lanes.cpu_s()
     await engine.start(order)
     while (progress := engine.progress(JOB)) is None or progress.outcome is None:
         changed.clear()
         await changed.wait()
     seconds = time.perf_counter() - began
     assert progress.outcome == "completed", progress
-    serving.cancel()
-    await asyncio.wait({serving})
+    used = cpu_s("self") + lanes.cpu_s() - used
+    memory = peak_mib("self") + lanes.peak_mib()
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
     await source.close()
-    return seconds
+    return {"seconds": round(seconds, 3), "cpu_s": round(used, 2), "peak_mib": round(memory, 1)}
+
+
+def _compute() -> None:
+    """Keep the interpreter busy, as a daemon with very many manifests would."""
+    while True:
+        sum(range(1000))
 
 
 def main() -> None:
-    """Print one line of JSON: seconds, processor seconds, peak memory."""
-    out, facts, size, urls = (
-        Path(sys.argv[1]),
-        json.loads(Path(sys.argv[2]).read_text()),
-        int(sys.argv[3]),
-        sys.argv[4:],
-    )
-    database = Database.open(out / "state" / "reconciler.db")
-    seconds = asyncio.run(fetch(out, order_of(out, facts, size, urls), database))
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    lanes = resource.getrusage(resource.RUSAGE_CHILDREN)
+    """Print one line of JSON: seconds, processor seconds, peak memory, all of every process."""
+    asked = json.loads(sys.argv[1])
+    database = Database.open(Path(asked["out"]) / "state" / "reconciler.db")
+    told = asyncio.run(fetch(asked, database, Lanes(asked["stall_timeout_s"])))
     database.close()
-    print(
-        json.dumps(
-            {
-                "seconds": round(seconds, 3),
-                "cpu_s": round(used.ru_utime + used.ru_stime, 2),
-                "lanes_cpu_s": round(lanes.ru_utime + lanes.ru_stime, 2),
-                "peak_mib": (used.ru_maxrss + lanes.ru_maxrss) >> 10,
-            }
-        )
-    )
+    print(json.dumps(told))
 
 
 if __name__ == "__main__":

@@ -93,10 +93,30 @@ def journaled(state):
     """Chunks that the journals of a state folder name, by track position."""
     found = {}
     for journal in Path(state, "parts").glob("*.journal"):
-        position = int(journal.stem.rpartition(".")[2])
+        position = int(journal.name.split(".")[1])
         lines = journal.read_bytes().split(b"\n")[1:-1]
         found[position] = {int(line.split()[0]) for line in lines}
     return found
+
+
+def lane_processes(daemon):
+    """The ids of the lane processes of the daemon with the process id `daemon`."""
+    lists = Path(f"/proc/{daemon}/task").glob("*/children")  # one for each thread: any of them may have started it
+    children = [int(child) for each in lists for child in each.read_text().split()]
+    return [child for child in children if b"lane_process" in command_line(child)]
+
+
+def command_line(process):
+    """The words that a process was started with; nothing for one that is gone."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def is_running(process):
+    """Whether a process has not ended; one that nobody has waited for has ended."""
+    return bool(command_line(process))
 
 
 def environment(**extra):

@@ -4,7 +4,7 @@ import hashlib
 import signal
 import subprocess
 
-from e2e.rig import command, events_of, journaled, run
+from e2e.rig import command, events_of, eventually, is_running, journaled, lane_processes, run
 
 from reconciler.cli.demo_scene import make_scene, running_peers
 
@@ -29,15 +29,23 @@ def test_after_kill_9_no_verified_chunk_is_fetched_again(tmp_path):
 def _kill_midway(process, state):
     """Kill the daemon once a few chunks are journaled; gives what the journals name at that moment."""
     while process.poll() is None:
-        if sum(len(chunks) for chunks in journaled(state).values()) >= 8:
+        if sum(len(chunks) for chunks in journaled(state).values()) >= 4:
+            lanes = lane_processes(process.pid)
             process.send_signal(signal.SIGKILL)
             process.wait()
-            return journaled(state)
+            return _journaled_after(lanes, state)
         try:
             process.wait(timeout=0.01)
         except subprocess.TimeoutExpired:
             continue
     raise AssertionError("the daemon ended before it could be killed")
+
+
+def _journaled_after(lanes, state):
+    """What the journals name once the lane processes have followed their daemon."""
+    assert lanes
+    eventually(lambda: not any(map(is_running, lanes)), "the lane processes end with their daemon")
+    return journaled(state)
 
 
 def _assert_not_fetched_again(events, kept):

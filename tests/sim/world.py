@@ -17,6 +17,7 @@ from reconciler.engine.events import (
     ChunkListArrived,
     ChunkListRefused,
     ChunkPrint,
+    ClosePart,
     Command,
     DiscardPart,
     Event,
@@ -40,7 +41,9 @@ from reconciler.engine.events import (
     WholeVerified,
 )
 from reconciler.engine.job import JobMachine
+from reconciler.engine.neighbours import Neighbours
 from reconciler.engine.order import JobOrder, TrackOrder
+from reconciler.engine.pace import Patience, RescuePolicy
 from reconciler.ids import ChunkIndex, JobId, Mbid, Root, Sha256, TrackPosition
 from reconciler.manifests.model import Constraints
 from reconciler.overlay.merkle import chunk_count, chunk_size, root_of
@@ -133,6 +136,7 @@ class World:
     in_flight_max: int = 2
     stall_timeout_s: float = 15.0
     kept: dict[TrackPosition, dict[ChunkIndex, bytes]] = field(default_factory=dict)
+    neighbours: Neighbours = field(default_factory=Neighbours)
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
@@ -143,7 +147,12 @@ class World:
         self._position_of: dict[TransferId, TrackPosition] = {}
         self._by_name = {peer.name: peer for peer in self.peers}
         etiquette = Etiquette(requests_in_flight_max=self.in_flight_max)
-        self.machine = JobMachine(self.order, etiquettes={"overlay": etiquette}, stall_timeout_s=self.stall_timeout_s)
+        self.machine = JobMachine(
+            self.order,
+            etiquettes={"overlay": etiquette},
+            patience=Patience(stall_timeout_s=self.stall_timeout_s, rescue=RescuePolicy()),
+            commons=self.neighbours.seat(self.order.job_id),
+        )
         self.result = Result(
             outcome=None,
             seconds=0.0,
@@ -210,9 +219,11 @@ class World:
             case OpenPart():
                 on_disk = sorted(self.result.disk.setdefault(command.position, {}).items())
                 kept = tuple((chunk, ChunkPrint(digest=digest, checksum=digest)) for chunk, digest in on_disk)
-                self._later(0.001, PartOpened(position=command.position, kept=kept))
+                self._later(0.001, PartOpened(position=command.position, part_id=command.part_id, kept=kept))
             case DiscardPart():
                 self.result.disk[command.position] = {}
+            case ClosePart():
+                pass
             case Read():
                 self._serve(command)
             case CancelRead():
@@ -224,7 +235,10 @@ class World:
             case Publish():
                 self.result.published.append(command.position)
                 self._later(
-                    0.01, Published(position=command.position, path=f"/music/{command.position}", how="published")
+                    0.01,
+                    Published(
+                        position=command.position, generation=1, path=f"/music/{command.position}", how="published"
+                    ),
                 )
 
     def _take_note(self, note: Note) -> None:
@@ -315,5 +329,9 @@ class World:
         disk = self.result.disk[command.position]
         here = [digest for chunk in range(chunk_count(size)) if (digest := disk.get(ChunkIndex(chunk))) is not None]
         if here != right:
-            return WholeRefused(position=command.position, fault="content", message="other bytes")
-        return WholeVerified(position=command.position, sha256=command.variant.sha256 or Sha256("0" * 64))
+            return WholeRefused(
+                position=command.position, part_id=command.part_id, fault="content", message="other bytes"
+            )
+        return WholeVerified(
+            position=command.position, part_id=command.part_id, sha256=command.variant.sha256 or Sha256("0" * 64)
+        )

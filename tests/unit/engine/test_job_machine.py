@@ -1,10 +1,12 @@
 """The job machine, driven through whole swarms in virtual time."""
 
 import pytest
-from sim.world import SimPeer, World, digest_of, order_of
+from sim.world import JOB, SimPeer, World, digest_of, order_of
 
 from reconciler.engine.events import DiscardPart, PeersFound, Search, SearchEnded, StopAsked
 from reconciler.engine.job import JobMachine
+from reconciler.engine.neighbours import Neighbours
+from reconciler.engine.pace import Patience, RescuePolicy
 from reconciler.ids import ChunkIndex, TrackPosition
 from reconciler.sources.base import Etiquette, PeerKey, PeerTrouble
 from reconciler.traces.model import EventType
@@ -205,7 +207,8 @@ def test_trouble_while_searching_is_told_and_ends_nothing():
     machine = JobMachine(
         order_of([MB]),
         etiquettes={"overlay": Etiquette(requests_in_flight_max=1)},
-        stall_timeout_s=15,
+        patience=Patience(stall_timeout_s=15, rescue=RescuePolicy()),
+        commons=Neighbours().seat(JOB),
     )
     assert any(isinstance(command, Search) for command in machine.commands())
     trouble = PeerTrouble(peer=PeerKey("overlay:x"), source="overlay", code="unreachable", message="no route")
@@ -223,7 +226,9 @@ def test_a_disk_that_forgets_is_noticed_and_given_up():
     original = world._verify
     from reconciler.engine.events import WholeRefused  # noqa: PLC0415 - only this test breaks the disk
 
-    world._verify = lambda command: WholeRefused(position=command.position, fault="content", message="bit rot")
+    world._verify = lambda command: WholeRefused(
+        position=command.position, part_id=command.part_id, fault="content", message="bit rot"
+    )
     result = world.run()
     assert original is not None
     assert result.outcome == "failed"
@@ -237,7 +242,9 @@ def test_wrong_audio_is_set_aside_and_the_variant_refused():
 
     sizes = [MB]
     world = World(order=order_of(sizes), sizes=sizes, peers=[SimPeer(name="a")])
-    world._verify = lambda command: WholeRefused(position=command.position, fault="audio", message="12.0 s long")
+    world._verify = lambda command: WholeRefused(
+        position=command.position, part_id=command.part_id, fault="audio", message="12.0 s long"
+    )
     dropped = []
     plain = world._do
     world._do = lambda command: (dropped.append(command) if isinstance(command, DiscardPart) else None, plain(command))

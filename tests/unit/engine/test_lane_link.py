@@ -1,11 +1,13 @@
 """The lane process from the daemon's end: it may die, hang up or talk nonsense, and nothing is lost."""
 
+import errno
 import os
 import queue
 import signal
 import threading
 
 import pytest
+from e2e.rig import eventually
 from hypothesis import given
 from hypothesis import strategies as st
 from test_lanes import COUNT, DATA, JOB, Rig, Server
@@ -28,7 +30,7 @@ from reconciler.engine.lane_frames import (
     order_of,
     pack,
 )
-from reconciler.engine.lane_link import LaneLink
+from reconciler.engine.lane_link import STARTS_PER_MINUTE_MAX, LaneLink
 from reconciler.engine.lane_orders import LaneEvent, PartId, ReadRange, Tag
 from reconciler.ids import ChunkIndex, PeerId
 from reconciler.sources.base import ByteRequest, Endpoint
@@ -76,8 +78,33 @@ def test_kill_9_of_the_lane_process_hands_back_what_was_under_way(rig, server):
 
 def test_a_part_that_cannot_be_opened_is_an_error_at_once(rig):
     """The refusal of the other process comes back as OSError."""
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(OSError, match="No such file") as refused:
         rig.lanes.attach(PartId(2), str(rig.path.parent / "no.part"), 1000)
+    assert refused.value.errno == errno.ENOENT
+
+
+def test_a_part_that_is_gone_when_another_process_takes_over_fails_for_our_disk(rig):
+    """Asking again would help nobody: the order fails with `disk`, and no peer is blamed."""
+    rig.path.unlink()
+    before = rig.lanes.process_id
+    os.kill(before, signal.SIGKILL)
+    eventually(lambda: rig.lanes.process_id != before, "another process")
+    rig.lanes.await_ready()
+    rig.read(1, 0, 0)
+    (failed,) = rig.until_ended(1)
+    assert failed.code == "disk"
+
+
+def test_a_process_that_ends_again_and_again_is_given_up(rig):
+    """No order is handed back for ever: after ten starts within a minute each fails for our own side."""
+    for _ in range(STARTS_PER_MINUTE_MAX):
+        process = rig.lanes.process_id
+        os.kill(process, signal.SIGKILL)
+        eventually(lambda process=process: rig.lanes.process_id != process or rig.lanes.gave_up, "its end is noticed")
+    assert rig.lanes.gave_up
+    rig.read(1, 0, 0)
+    (failed,) = rig.until_ended(1)
+    assert failed.code == "disk"
 
 
 def test_closing_ends_the_process(tmp_path, server):
@@ -103,6 +130,7 @@ EVENTS = st.one_of(
         code=st.sampled_from(["stalled", "busy", "disk"]),
         message=st.text(max_size=200),
         retry_after_s=st.none() | st.floats(0, 1e6),
+        errno_name=st.sampled_from(["", "ENOSPC", "EIO"]),
     ),
     st.builds(
         ChunkArrived,

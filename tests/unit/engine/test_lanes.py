@@ -1,7 +1,9 @@
 """Lanes over real sockets: a small scripted server at the other end, one trick a test."""
 
+import contextlib
 import queue
 import re
+import resource
 import socket
 import threading
 
@@ -42,13 +44,16 @@ class Server:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def good(self, connection, first, last):
-        body = DATA[first : last + 1]
+        self.send_head(connection, first, last)
+        connection.sendall(DATA[first : last + 1])
+        return True
+
+    @staticmethod
+    def send_head(connection, first, last):
         connection.sendall(
             b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes %d-%d/%d\r\nContent-Length: %d\r\n\r\n"
-            % (first, last, SIZE, len(body))
-            + body
+            % (first, last, SIZE, last - first + 1)
         )
-        return True
 
     def _accept(self):
         while True:
@@ -87,7 +92,7 @@ class Rig:
     def __init__(self, tmp_path, server, *, make=Lanes, pin=None, stall_timeout_s=2.0):
         (tmp_path / "music").mkdir()
         self.store = PartStore(parts=tmp_path / "parts", quarantine=tmp_path / "q")
-        self.name = PartName(job_id=JOB, position=TrackPosition(1))
+        self.name = PartName(job_id=JOB, position=TrackPosition(1), part_id="a root")
         self.root = tmp_path / "music"
         self.path, _ = self.store.open(self.name, allowed_root=self.root, variant_id="v", size=SIZE)
         self.events = queue.Queue()
@@ -298,6 +303,77 @@ def test_cancelling_ends_a_transfer_that_hangs(rig, server):
     assert isinstance(rig.until_ended(2)[-1], TransferEnded)
 
 
+def test_a_request_behind_another_is_sent_before_the_last_byte_and_no_sooner(rig, server):
+    """What was sent cannot be taken back; what was not sent in time costs a round trip."""
+    seen = []
+
+    def watch(connection, first, last):
+        if first:
+            return server.good(connection, first, last)
+        half = CHUNK - 10
+        server.send_head(connection, first, last)
+        connection.sendall(DATA[:half])
+        connection.settimeout(0.3)
+        try:
+            seen.append(connection.recv(1, socket.MSG_PEEK))
+        except TimeoutError:
+            seen.append(b"")
+        connection.settimeout(20)
+        connection.sendall(DATA[half : last + 1 - 10])
+        seen.append(connection.recv(3, socket.MSG_PEEK))
+        connection.sendall(DATA[last + 1 - 10 : last + 1])
+        return True
+
+    server.answer = watch
+    rig.read(1, 0, COUNT - 2)
+    rig.read(2, COUNT - 1, COUNT - 1)
+    rig.until_ended(1, 2)
+    assert seen == [b"", b"GET"]
+
+
+def test_cancelling_what_was_sent_behind_another_ends_only_itself(rig, server):
+    """Its answer is not read to the end: the connection goes, and the next order has a new one."""
+    reached, go_on = threading.Event(), threading.Event()
+
+    def slow(connection, first, last):
+        if first == 0:
+            reached.set()
+            go_on.wait(20)
+        return server.good(connection, first, last)
+
+    server.answer = slow
+    for transfer in (1, 2, 3):
+        rig.read(transfer, transfer - 1, transfer - 1)
+    assert reached.wait(20)
+    rig.lanes.cancel(Tag(job_id=JOB, transfer=TransferId(2)))
+    go_on.set()
+    ends = {event.transfer: event for event in rig.until_ended(1, 2, 3) if not isinstance(event, ChunkArrived)}
+    assert isinstance(ends[1], TransferEnded)
+    assert ends[2].code == "cancelled"
+    assert isinstance(ends[3], TransferEnded) or ends[3].code == "closed"
+
+
+def test_a_disk_that_refuses_is_told_with_its_errno(tmp_path, server):
+    """The job must know whether waiting helps: a full disk is no broken one."""
+    rig = Rig(tmp_path, server)
+    with files_of_at_most(CHUNK):
+        rig.read(1, 1, 1)
+        *_, failed = rig.until_ended(1)
+    assert (failed.code, failed.errno_name) == ("disk", "EFBIG")
+    rig.lanes.close()
+
+
+@contextlib.contextmanager
+def files_of_at_most(size):
+    """Let this process write no file beyond `size`: the kernel refuses as a disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def test_a_detached_part_is_not_written_to(rig, server):
     """After detach the lanes refuse orders for the part."""
     rig.lanes.detach(rig.part)
@@ -348,8 +424,8 @@ def test_over_tls_silence_is_a_stall(tmp_path, tls_server):
     rig.lanes.close()
 
 
-def test_two_peers_with_tls_fill_one_part_from_two_processes(tmp_path, tls_server):
-    """Peers with TLS are dealt over the processes, which all write to the same part."""
+def test_two_peers_fill_one_part_from_two_processes(tmp_path, tls_server):
+    """Peers are dealt over the processes, which all write to the same part."""
     other_identity = Identity.generate(b"t" * 32)
     other = Server(server_context(other_identity, unix_s=1_790_000_000))
     rig = Rig(tmp_path, tls_server, make=pool, pin=tls_server.identity.id)

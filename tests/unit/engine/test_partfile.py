@@ -4,7 +4,9 @@ import threading
 
 import pytest
 
-from reconciler.engine.partfile import PartName, PartStore, PartWriter, differing, print_of
+from reconciler.engine.partfile import PartName, PartStore
+from reconciler.engine.partwriter import PartWriter
+from reconciler.engine.prints import differing, print_of
 from reconciler.errors import DiskError
 from reconciler.ids import ChunkIndex, JobId, TrackPosition
 from reconciler.overlay.merkle import chunk_hash, chunk_size
@@ -13,7 +15,7 @@ SIZE = 700_000
 CHUNK = chunk_size(SIZE)
 DATA = bytes(range(256)) * (SIZE // 256) + b"tail" * 24
 DATA = (DATA * 2)[:SIZE]
-NAME = PartName(job_id=JobId("01HRQ4GSX9K47J7M5FK7VW8B12"), position=TrackPosition(3))
+NAME = PartName(job_id=JobId("01HRQ4GSX9K47J7M5FK7VW8B12"), position=TrackPosition(3), part_id="a root")
 
 
 @pytest.fixture

@@ -108,9 +108,10 @@ class ScriptedEngine:
         self._jobs = {}
 
     async def start(self, order):
-        """Begin a job by the next script; by default all goes well."""
+        """Begin a job by the next script, or go on under another order; by default all goes well."""
         known = self._jobs.get(order.job_id)
-        assert known is None or known.outcome is not None, "a job is started that runs"
+        running = known is not None and known.outcome is None
+        assert not running or known.generation != order.generation, "a job is started that runs"
         self.orders.append(order)
         self.on_start(order)
         script = self.scripts.pop(0) if self.scripts else Script()

@@ -155,10 +155,12 @@ def test_nothing_changes_when_nothing_changed():
     assert again.status == first.status
 
 
-def test_an_edit_stops_the_job_that_runs_by_the_old_spec():
-    """The old generation is stopped; the new one starts when it has let go."""
+def test_an_edit_is_handed_to_the_job_that_runs_by_the_old_spec():
+    """The engine is given the new order and goes on; what has stopped under the old one starts again."""
     decision = judge(record=record(generation=2, state=JobState.RUNNING), progress=progress(None, "fetching"))
-    assert decision.actions == (StopEngine(job_id=JOB),)
+    (start,) = decision.actions
+    assert isinstance(start, StartEngine)
+    assert start.order.generation == 2
     assert isinstance(decision.outcome, Again)
     stopped = judge(record=record(generation=2), progress=progress("stopped", "fetching"))
     assert stopped.actions == (ForgetEngine(job_id=JOB),)

@@ -83,20 +83,21 @@ def test_a_request_is_followed_to_the_next_try():
 
 
 @pytest.mark.parametrize(
-    ("directives", "digest", "reason"),
+    ("directives", "step", "reason"),
     [
-        (Directives(), "sha256:two", "Fetching"),
-        (Directives(suspend=Suspend()), "sha256:two", "Suspended"),
-        (Directives(desired_state="cancelled"), "sha256:two", "Cancelled"),
+        (Directives(), StartEngine, "Fetching"),
+        (Directives(suspend=Suspend()), StopEngine, "Suspended"),
+        (Directives(desired_state="cancelled"), StopEngine, "Cancelled"),
     ],
 )
-def test_what_the_engine_has_is_stopped_first(directives, digest, reason):
-    """An edit under a running job: the old generation ends, then comes what the new one says."""
+def test_an_edit_under_a_running_job_changes_or_stops_it(directives, step, reason):
+    """The engine goes on under the new order where the job may still run, and lets go where it may not."""
+    digest = "sha256:two"
     wish = replace(manifest(digest=digest), directives=directives)
     running = record(state=JobState.RUNNING)
     seen = observed(file=Valid(manifest=wish, writable=True), record=running, progress=progress(None, "fetching"))
     foreseen = foresee(seen, MOMENT)
-    assert [type(step) for step in foreseen.steps] == [RecordSpec, StopEngine]
+    assert [type(taken) for taken in (*foreseen.steps, *foreseen.decision.actions)] == [RecordSpec, step]
     assert reasons(foreseen) == [reason]
 
 

@@ -39,6 +39,8 @@ def test_a_new_file_gets_every_table(connection):
         "holdings",
         "holds",
         "jobs",
+        "peer_pardons",
+        "peers",
         "session_log",
         "sighting_rules",
         "sightings",

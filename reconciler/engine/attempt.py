@@ -1,0 +1,355 @@
+"""One variant of one track on its way to a part that is whole and verified.
+
+Owns: the phases of one part: its chunk list, its plan, whose word its bytes rest on. Never: chooses the variant
+(engine.offers), picks peers for chunks (engine.schedule) or names the file (engine.track).
+
+    opening -> fetching -> verifying -> whole
+       ^__________|___________|  (its bytes were wrong: begin again)      any -> refused
+"""
+
+from collections.abc import Callable, Collection
+from enum import StrEnum
+from typing import assert_never
+
+from reconciler.engine.chunk_list import ChunkListSearch
+from reconciler.engine.chunks import ChunkPlan
+from reconciler.engine.events import (
+    ChunkListArrived,
+    ChunkListRefused,
+    ChunkPrint,
+    Command,
+    DiscardPart,
+    Note,
+    OpenPart,
+    PartOpened,
+    VerifyWhole,
+    WholeRefused,
+    WholeVerified,
+)
+from reconciler.engine.offers import TrackOffers
+from reconciler.engine.order import TrackOrder
+from reconciler.engine.receipts import Receipts
+from reconciler.engine.schedule import Fetching
+from reconciler.ids import ChunkIndex, Root, Sha256, TrackPosition
+from reconciler.overlay.merkle import root_of
+from reconciler.sources.base import Offer, PeerKey, Variant
+from reconciler.traces.model import EventType
+
+# How often wrong content on disk is thrown away and fetched again before the track fails: once may be a bad sector,
+# twice is a bad disk.
+CONTENT_TRIES_MAX = 2
+
+
+class AttemptPhase(StrEnum):
+    """Where an attempt is."""
+
+    OPENING = "opening"
+    FETCHING = "fetching"
+    VERIFYING = "verifying"
+    WHOLE = "whole"
+    REFUSED = "refused"
+
+
+class Attempt:
+    """The way of one variant. Commands go to `out`; `usable` asks about a peer, `ban` tells of a liar."""
+
+    def __init__(
+        self,
+        order: TrackOrder,
+        variant: Variant,
+        *,
+        offers: TrackOffers,
+        out: list[Command],
+        usable: Callable[[PeerKey], bool],
+        ban: Callable[[PeerKey, str], None],
+        chosen: str,
+    ) -> None:
+        """`chosen` says why this variant, for the trace."""
+        self.variant = variant
+        self.part_id = variant.id
+        """What its part file is known by; stays when the bytes get a better name."""
+        self.phase = AttemptPhase.OPENING
+        self.plan: ChunkPlan | None = None
+        self.receipts = Receipts()
+        self.chunk_hashes: tuple[bytes, ...] | None = None
+        self.only: PeerKey | None = None
+        self.paused = False
+        """Whether nothing is asked for it now, though it could be."""
+        self.refusal = ""
+        """Why it came to nothing."""
+        self.is_fatal = False
+        """Whether no other variant would fare better."""
+        self.sha256: Sha256 | None = None
+        """Of the whole, once it is verified; None where nobody asked for it and the file is large."""
+        self._order = order
+        self._offers = offers
+        self._out = out
+        self._usable = usable
+        self._ban = ban
+        self._chosen = chosen
+        self._helpers: Variant | None = None
+        self._list = None if variant.root is None else ChunkListSearch(variant, out=out, usable=usable, ban=ban)
+        self._kept: tuple[tuple[ChunkIndex, ChunkPrint], ...] | None = None
+        self._content_failures = 0
+        self._open_part()
+
+    # ---- what others ask of it ---------------------------------------------------------------------------------------
+
+    @property
+    def position(self) -> TrackPosition:
+        """Which track it is for."""
+        return self._order.want.position
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether a command is out whose answer will move it on."""
+        if self.phase is AttemptPhase.OPENING:
+            return self._kept is None or (self._list is not None and self._list.awaits_answer)
+        return self.phase is AttemptPhase.VERIFYING
+
+    @property
+    def provisional(self) -> bool:
+        """Whether bytes count only when the whole does."""
+        return self.chunk_hashes is None
+
+    @property
+    def bytes_had(self) -> int:
+        """Bytes on disk that count so far."""
+        if self.phase in (AttemptPhase.VERIFYING, AttemptPhase.WHOLE):
+            return self.variant.size
+        return self.plan.bytes_had if self.plan else 0
+
+    @property
+    def root(self) -> Root:
+        """The root of a part that is whole, computed where the variant states none."""
+        hashes = tuple(each.digest for each in self.receipts.in_order())
+        return self.variant.root or Root(root_of(hashes, file_size=self.variant.size))
+
+    def offers(self) -> dict[PeerKey, Offer]:
+        """Who may be asked for its chunks: those who offer it, and those who help."""
+        found = self._offers.of(self.variant)
+        if self._helpers is not None:
+            found = {**self._offers.of(self._helpers), **found}
+        return found
+
+    def fetching(self) -> Fetching | None:
+        """The view for the scheduler; None unless chunks are being fetched."""
+        if self.phase is not AttemptPhase.FETCHING or self.plan is None or self.paused:
+            return None
+        return Fetching(plan=self.plan, offers=self.offers(), provisional=self.provisional, only=self.only)
+
+    def expected(self, first: ChunkIndex, last: ChunkIndex) -> tuple[bytes, ...] | None:
+        """The hashes of `first`..`last`, where they are known."""
+        return None if self.chunk_hashes is None else self.chunk_hashes[first : last + 1]
+
+    def judge(self, chunk: ChunkIndex, found: ChunkPrint, said: bool | None) -> bool | None:  # noqa: FBT001 - three-valued
+        """Whether a chunk that came is right: as the lane `said`, or by a list that came after it was asked for."""
+        if said is None and self.chunk_hashes is not None:
+            return self.chunk_hashes[chunk] == found.digest
+        return said
+
+    def order_changed(self, order: TrackOrder) -> None:
+        """The track is called otherwise, or goes elsewhere; its bytes are the same."""
+        self._order = order
+
+    # ---- opening -----------------------------------------------------------------------------------------------------
+
+    def _open_part(self) -> None:
+        self._kept = None
+        self.phase = AttemptPhase.OPENING
+        self._out.append(OpenPart(position=self.position, variant=self.variant, part_id=self.part_id))
+
+    def open(self, *, search_over: bool) -> None:
+        """Ask for the chunk list where one can be had; begin to fetch once part and list are settled.
+
+        While the search goes on, a peer that has the list may yet be found: only after it are provisional bytes settled
+        for.
+        """
+        if self._list is not None and self.chunk_hashes is None:
+            self._list.ask(self._offers.of(self.variant))
+            self.chunk_hashes = self._list.hashes
+        waits = self._list is not None and self.chunk_hashes is None and (self._list.awaits_answer or not search_over)
+        if self._kept is not None and not waits:
+            self._start_fetching(self._kept)
+
+    def list_arrived(self, event: ChunkListArrived) -> None:
+        """Take a chunk list, if it is this variant's."""
+        if self._list is not None:
+            self._list.arrived(event)
+
+    def list_refused(self, event: ChunkListRefused) -> None:
+        """Remember that a peer has none; `open` asks the next."""
+        if self._list is not None:
+            self._list.refused(event)
+
+    def part_opened(self, event: PartOpened) -> None:
+        """Take note of what is on disk already."""
+        if self.phase is AttemptPhase.OPENING:
+            self._kept = event.kept
+
+    def _start_fetching(self, kept: tuple[tuple[ChunkIndex, ChunkPrint], ...]) -> None:
+        self.plan = ChunkPlan(self.variant.size)
+        self.receipts.clear()
+        for chunk, found in kept:
+            if self.chunk_hashes is None or self.chunk_hashes[chunk] == found.digest:
+                self.plan.have(chunk)
+                self.receipts.keep(chunk, found)
+        self.phase = AttemptPhase.FETCHING
+        self._out.append(self._start_note(self.plan))
+        self.check_whole()
+
+    def _start_note(self, plan: ChunkPlan) -> Note:
+        return Note(
+            type=EventType.TRACK_START,
+            action="resumed" if self.receipts.prints else "started",
+            position=self.position,
+            variant_id=self.variant.id,
+            facts={
+                "title": self._order.title,
+                "bytes": self.variant.size,
+                "codec": self.variant.codec,
+                "chosen": self._chosen,
+                "verified_by": "chunks" if self.chunk_hashes else "whole file",
+                "chunks_kept": len(self.receipts.prints),
+                "bytes_kept": plan.bytes_had,
+                "chunks_total": plan.count,
+            },
+        )
+
+    # ---- fetching ----------------------------------------------------------------------------------------------------
+
+    def chunk_came(self, chunk: ChunkIndex, found: ChunkPrint, giver: PeerKey) -> bool:
+        """Count a chunk that is on disk; False when it was there already."""
+        if self.plan is None or not self.plan.have(chunk):
+            return False
+        self.receipts.came(chunk, found, giver)
+        return True
+
+    def check_whole(self) -> None:
+        """Go on to verifying when nothing is missing."""
+        if self.phase is AttemptPhase.FETCHING and self.plan is not None and self.plan.is_whole:
+            self.phase = AttemptPhase.VERIFYING
+            checksums = None if self.provisional else tuple(each.checksum for each in self.receipts.in_order())
+            self._out.append(
+                VerifyWhole(position=self.position, variant=self.variant, part_id=self.part_id, checksums=checksums)
+            )
+
+    def compared_with(self, hashes: tuple[bytes, ...]) -> tuple[list[ChunkIndex], list[ChunkIndex]]:
+        """Which of the chunks that are here are equal to those of a chunk list, and which differ."""
+        equal: list[ChunkIndex] = []
+        other: list[ChunkIndex] = []
+        for chunk, found in self.receipts.prints.items():
+            (equal if hashes[chunk] == found.digest else other).append(chunk)
+        return equal, other
+
+    def join(self, hashes: tuple[bytes, ...], differing: Collection[ChunkIndex]) -> None:
+        """From now on every chunk must be as in this list; what differs is fetched again."""
+        assert self.plan is not None
+        self.chunk_hashes = hashes
+        for chunk in differing:
+            self.plan.lose(chunk)
+            self.receipts.lost(chunk)
+
+    def help_from(self, rooted: Variant | None) -> None:
+        """Let those who offer `rooted`, which has the same bytes, be asked too; None = only its own peers again."""
+        self._helpers = rooted
+
+    def release_only(self) -> None:
+        """Let any peer bring the file again: the one it was held to is out."""
+        self.only = None
+
+    def refuse(self, reason: str, *, fatal: bool = False) -> None:
+        """Give it up; what is on disk stays for a later try."""
+        self.phase = AttemptPhase.REFUSED
+        self.refusal = reason
+        self.is_fatal = fatal
+
+    # ---- verifying ---------------------------------------------------------------------------------------------------
+
+    def whole_verified(self, event: WholeVerified) -> None:
+        """The bytes are right; whoever sent others before is named."""
+        if self.phase is AttemptPhase.VERIFYING:
+            self.sha256 = event.sha256
+            self.phase = AttemptPhase.WHOLE
+            for liar, chunk in self.receipts.liars().items():
+                self._ban(liar, f"chunk {chunk} that it sent before is not that of the right file")
+
+    def whole_refused(self, event: WholeRefused) -> None:
+        """The bytes are wrong: find out whose fault it is, throw them away, go on with others."""
+        if self.phase is not AttemptPhase.VERIFYING:
+            return
+        match event.fault:
+            case "audio" if self._is_claimed and self.receipts.only_giver() is None:
+                # Several peers called theirs the same: it may be only one of them whose bytes are not.
+                self._discard(event.message, quarantine=False)
+                self._blame(event.message)
+            case "audio" | "claim":
+                self._discard(event.message, quarantine=True)
+                self.refuse(event.message)
+            case "content":
+                self._discard(event.message, quarantine=False)
+                self._blame(event.message)
+            case _:
+                assert_never(event.fault)
+
+    @property
+    def _is_claimed(self) -> bool:
+        """Whether nothing but peers' words says which bytes these are."""
+        return self.provisional and self.variant.root is None and self.variant.sha256 is None
+
+    def _discard(self, reason: str, *, quarantine: bool) -> None:
+        self._out.append(
+            DiscardPart(position=self.position, part_id=self.part_id, quarantine=quarantine, reason=reason)
+        )
+
+    def _blame(self, message: str) -> None:
+        """Decide who answers for wrong content.
+
+        With chunk hashes every chunk was right when it came, so the disk is at fault. Without them a file from one peer
+        names that peer; a file from several is fetched again from one alone, so that the next failure names somebody,
+        and success names whoever had sent other bytes.
+        """
+        self._content_failures += 1
+        giver = self.receipts.only_giver()
+        if not self.provisional:
+            if self._content_failures >= CONTENT_TRIES_MAX:
+                self.refuse(f"the disk does not keep what is written to it: {message}", fatal=True)
+                return
+            self.receipts.clear()
+        elif giver is not None:
+            self._ban(giver, f"the whole file is wrong: {message}")
+            self.receipts.clear()
+        else:
+            self.receipts.dispute()
+            self.only = self._next_alone()
+            if self.only is None:
+                why = f"what several peers sent makes no right whole, and none of them has all of it: {message}"
+                self.refuse(why, fatal=True)
+                return
+        self.plan = None
+        self._open_part()
+
+    def _next_alone(self) -> PeerKey | None:
+        """A peer that can bring the whole file by itself."""
+        whole = (peer for peer, offer in self.offers().items() if offer.holds is None and self._usable(peer))
+        return min(whole, default=None)
+
+    # ---- invariants --------------------------------------------------------------------------------------------------
+
+    def check_invariants(self) -> None:
+        """What each phase needs is there."""
+        if self.plan is not None:
+            self.plan.check_invariants()
+            here = len(self.receipts.prints)
+            assert here == self.plan.chunks_had, "a chunk is here without its print, or the other way about"
+        match self.phase:
+            case AttemptPhase.OPENING | AttemptPhase.REFUSED:
+                pass
+            case AttemptPhase.FETCHING:
+                assert self.plan is not None
+                assert not self.plan.is_whole, "whole, yet still fetching"
+            case AttemptPhase.VERIFYING | AttemptPhase.WHOLE:
+                assert self.plan is not None
+                assert self.plan.is_whole, "not whole, yet being verified"
+            case _:
+                assert_never(self.phase)

@@ -1,0 +1,124 @@
+"""A part open for writing: chunks in by offset, and the journal line of each once the disk has it.
+
+Owns: the descriptors of one part and its journal, and the thread that syncs. Never: makes or resumes a part
+(engine.partfile).
+
+A chunk is in the page cache when `write_chunk` returns, and on the disk some time later. A thread of the part's own
+asks for that (`fdatasync`) after every SYNC_BYTES, which also keeps the disk busy from the first megabyte on, and only
+then writes the journal lines of what it covers. When the disk refuses there, nobody can say which of those bytes it
+lost (the kernel tells once and forgets them): none of them gets its line, and the part takes nothing more.
+"""
+
+import errno
+import os
+import threading
+from pathlib import Path
+
+from reconciler.ids import ChunkIndex
+
+# What a power cut may cost, and how much is written at a time: large enough that the sync itself (0.5 ms on an SSD, 20
+# ms on a turning disk) is nothing beside the writing.
+SYNC_BYTES = 16 * 1024 * 1024
+
+# A slow peer brings no 16 MiB for minutes; what it brought is in the journal after this time all the same. Four syncs a
+# second are little for a disk, and a small file is whole before it has seen more than a few.
+SYNC_WITHIN_S = 0.25
+
+
+def name_of(error: OSError) -> str:
+    """ENOSPC, EIO and the like; empty for an error without a number."""
+    return errno.errorcode.get(error.errno or 0, "")
+
+
+def _again(error: OSError) -> OSError:
+    """The same refusal for another thread: an exception that is raised twice mixes their traces."""
+    return OSError(error.errno, error.strerror)
+
+
+class PartWriter:
+    """A part open for writing, used by several lanes at once; closing waits for those that are writing."""
+
+    def __init__(self, path: str, *, chunk_bytes: int) -> None:
+        self._chunk_bytes = chunk_bytes
+        self._file = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            journal = str(Path(path).with_suffix(".journal"))
+            self._journal = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            os.close(self._file)
+            raise
+        self._changed = threading.Condition()
+        self._writing = 0
+        self._closed = False
+        self._lines: list[bytes] = []
+        self._unsynced_bytes = 0
+        self._lost: OSError | None = None
+        self._syncer = threading.Thread(target=self._keep_synced, name="part sync", daemon=True)
+        self._syncer.start()
+
+    def write_chunk(self, chunk: ChunkIndex, view: memoryview, digest: bytes) -> bool:
+        """Write one chunk; its journal line follows when the disk has it. False, and nothing written, once the part is
+        closed.
+
+        Raises OSError when the disk refuses it, or has refused what came before.
+        """
+        with self._changed:
+            if self._lost is not None:
+                raise _again(self._lost)
+            if self._closed:
+                return False
+            self._writing += 1
+        try:
+            offset, done = chunk * self._chunk_bytes, 0
+            while done < len(view):
+                done += os.pwrite(self._file, view[done:], offset + done)
+        except OSError:
+            self._written(0)
+            raise
+        self._written(len(view), b"%d %s\n" % (chunk, digest.hex().encode()))
+        return True
+
+    def close(self) -> None:
+        """Refuse further chunks, wait for the ones being written and until the disk has them all.
+
+        Raises OSError when it has not: the chunks without a journal line are then lost.
+        """
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._syncer.join()
+        os.close(self._file)
+        os.close(self._journal)
+        if self._lost is not None:
+            raise _again(self._lost)
+
+    def _written(self, count: int, line: bytes = b"") -> None:
+        with self._changed:
+            self._writing -= 1
+            self._unsynced_bytes += count
+            if line:
+                self._lines.append(line)
+            if self._closed or self._lost is not None or len(self._lines) == 1 or self._unsynced_bytes >= SYNC_BYTES:
+                self._changed.notify()  # the syncer, the only one who waits; not for each chunk, it has a lock to take
+
+    def _keep_synced(self) -> None:
+        """Sync and journal until the part is closed and nobody writes any more, or the disk refuses."""
+        while self._lost is None:
+            with self._changed:
+                self._changed.wait_for(lambda: self._lines or self._at_rest)
+                self._changed.wait_for(lambda: self._unsynced_bytes >= SYNC_BYTES or self._at_rest, SYNC_WITHIN_S)
+                if not self._lines:
+                    return
+                lines, self._lines, self._unsynced_bytes = self._lines, [], 0
+            try:
+                os.fdatasync(self._file)
+                os.write(self._journal, b"".join(lines))
+                os.fdatasync(self._journal)
+            except OSError as error:
+                with self._changed:
+                    self._lost = error
+                    self._changed.wait_for(lambda: not self._writing)
+
+    @property
+    def _at_rest(self) -> bool:
+        return self._closed and not self._writing

@@ -1,0 +1,174 @@
+"""A real engine with its own database, library and lane process, and a server that sends one stream as a test wants.
+
+Owns: building the engine as the daemon does, running one order, reading its events. Never: asserts.
+"""
+
+import asyncio
+import os
+import re
+import socket
+import threading
+from contextlib import contextmanager
+
+from reconciler.clock import SystemClock
+from reconciler.engine.disk import Shelves
+from reconciler.engine.engine import Engine
+from reconciler.engine.lane_link import LaneLink
+from reconciler.engine.order import JobOrder, TrackOrder
+from reconciler.engine.pace import Patience
+from reconciler.engine.partfile import PartStore
+from reconciler.ids import JobId, TrackPosition
+from reconciler.library.index import LibraryIndex
+from reconciler.manifests.model import Constraints, JobType
+from reconciler.sources.base import ByteRequest, Endpoint, Etiquette, Offer, PeerKey, Variant, Want
+from reconciler.state.database import Database
+from reconciler.state.jobs import JobRecord, JobStore
+from reconciler.state.peers import PeerStore
+from reconciler.traces.store import TraceStore
+
+JOB = JobId("01HRQ4GSX9K47J7M5FK7VW8B12")
+TIMEOUT_S = 60
+_RANGE = re.compile(rb"Range: bytes=(\d+)-(\d+)")
+
+
+class StreamServer:
+    """A plain server that stops sending a file at `stops_at` bytes until `go_on` is set; counts what it was asked."""
+
+    def __init__(self, data, *, stops_at=None):
+        self.data = data
+        self.stops_at = len(data) if stops_at is None else stops_at
+        self.go_on = threading.Event()
+        self.asked = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self):
+        self.go_on.set()
+        self._listener.close()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        try:
+            with connection:
+                while head := connection.recv(65536):
+                    first, last = map(int, _RANGE.search(head).groups())
+                    self.asked.append((first, last))
+                    connection.sendall(
+                        b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes %d-%d/%d\r\nContent-Length: %d\r\n\r\n"
+                        % (first, last, len(self.data), last - first + 1)
+                    )
+                    until = max(first, min(last + 1, self.stops_at))
+                    connection.sendall(self.data[first:until])
+                    if until <= last:
+                        self.go_on.wait(TIMEOUT_S)
+                        connection.sendall(self.data[until : last + 1])
+        except OSError:
+            return
+
+
+class StreamSource:
+    """A source whose only peer sends one stream and knows no hash: Soulseek as the engine sees it, on plain sockets."""
+
+    name = "stream"
+    etiquette = Etiquette(requests_in_flight_max=1, sequential=True)
+
+    def __init__(self, server):
+        self._server = server
+
+    async def search(self, wants):
+        for want in wants:
+            yield Offer(
+                position=want.position,
+                peer=PeerKey("stream:user"),
+                source="stream",
+                variant=Variant(root=None, claim="user.song", size=len(self._server.data), codec="FLAC", lossless=True),
+                endpoint=Endpoint(host="127.0.0.1", port=self._server.port, tls=False),
+                target="/song",
+            )
+
+    async def chunk_hashes(self, offer):
+        raise AssertionError("nobody asks for a list that was not offered")
+
+    def request(self, offer):
+        return ByteRequest(endpoint=offer.endpoint, target=offer.target, headers=())
+
+
+class EngineRig:
+    """An engine on `folder` with these sources."""
+
+    def __init__(self, folder, *sources, patience: Patience):
+        self.library = folder / "library"
+        self.library.mkdir()
+        self.database = Database.open(folder / "state" / "reconciler.db")
+        self.traces = TraceStore(self.database, folder / "logs")
+        self._changed = asyncio.Event()
+        clock = SystemClock()
+        JobStore(self.database).put(JobRecord(job_id=JOB, path="a.yml", job_type=JobType.MULTI_SOURCE, spec_digest=""))
+        self.engine = Engine(
+            sources=sources,
+            shelves=Shelves(
+                parts=PartStore(parts=folder / "parts", quarantine=folder / "quarantine"),
+                index=LibraryIndex(self.database),
+                jobs=JobStore(self.database),
+                peers=PeerStore(self.database),
+                flush_traces=self.traces.flush,
+                clock=clock,
+            ),
+            reporter=self.traces,
+            clock=clock,
+            entropy=os.urandom,
+            patience=patience,
+            make_byte_path=lambda post: LaneLink(post=post, clock=clock, stall_timeout_s=patience.stall_timeout_s),
+            on_change=lambda _: self._changed.set(),
+        )
+
+    def order_of(self, want_of, *names, **constraints):
+        """An order for files of these names; `want_of(position)` says what is looked for."""
+        tracks = tuple(
+            TrackOrder(want=want_of(TrackPosition(number)), title=name, stem=name, extension="")
+            for number, name in enumerate(names, start=1)
+        )
+        return JobOrder(
+            job_id=JOB,
+            generation=1,
+            target_dir=str(self.library),
+            allowed_root=str(self.library),
+            constraints=Constraints(**constraints),
+            tracks=tracks,
+        )
+
+    async def fetch(self, order, *, until=lambda _: False):
+        """Run the order to its end, or until `until(progress)`; gives its progress."""
+        await self.engine.start(order)
+        while (progress := self.engine.progress(JOB)).outcome is None and not until(progress):
+            self._changed.clear()
+            await asyncio.wait_for(self._changed.wait(), TIMEOUT_S)
+        return progress
+
+    def events(self):
+        """Every event of the job."""
+        self.traces.flush()
+        return self.traces.events(JOB)
+
+
+@contextmanager
+def closing(*parts):
+    """Close them at the end."""
+    try:
+        yield
+    finally:
+        for part in parts:
+            part.close()
+
+
+def recording_want(recording):
+    """Look for a recording by its id alone."""
+    return lambda position: Want(position=position, recording=recording)
