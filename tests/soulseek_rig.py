@@ -69,7 +69,7 @@ class SoulseekRig:
     def attach(self, size):
         """A new part of this size, open for writing."""
         self.parts += 1
-        name = PartName(job_id=JOB, position=TrackPosition(self.parts))
+        name = PartName(job_id=JOB, position=TrackPosition(self.parts), part_id="claim:x")
         path, _ = self.store.open(name, allowed_root=self.folder / "library", variant_id="claim:x", size=size)
         self.path.attach(PartId(self.parts), str(path), size)
         return PartId(self.parts), path

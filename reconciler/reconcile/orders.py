@@ -158,7 +158,7 @@ def _only_soulseek(spec: MultiSourceSpec) -> Held | None:
     """The hold of a job with a file that only Soulseek users are named for."""
     for file in spec.files:
         if file.sources and all(isinstance(source, SoulseekSource) for source in file.sources):
-            message = f"{file.path} has Soulseek sources only, and this version does not fetch from Soulseek"
+            message = f"{file.path} has Soulseek sources only, and this version asks no Soulseek user by name"
             return Held(reason="NeedsSoulseek", message=message)
     return None
 
