@@ -18,7 +18,7 @@ StatusMode = Literal["in_file", "sidecar", "both", "none"]
 """Where the status of a job is written: its manifest, a file of its own in `jobs/status`, both, or nowhere."""
 
 ENVIRONMENT_PREFIX = "RECONCILER__"
-_LISTS = frozenset({("library", "roots"), ("mesh", "overlay", "peers")})
+_LISTS = frozenset({("library", "roots"), ("mesh", "overlay", "peers"), ("soulseek", "share")})
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\]")
 _PORT = re.compile(r"0|[1-9][0-9]{0,4}")
@@ -148,6 +148,26 @@ class GitSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SoulseekSettings:
+    """Taking part in the Soulseek network."""
+
+    enabled: bool = False
+    server: HostPort = HostPort(host="server.slsknet.org", port=2242)
+    username: str = ""
+    password_file: str = ""
+    """Absolute; empty = the systemd credential `soulseek-password`."""
+    listen_port: int = 0
+    """Where peers connect to; 0 = they cannot, and only those that we can reach take part."""
+    listen_address: str = "0.0.0.0"  # noqa: S104 - peers are anywhere; nothing is opened while the port is 0
+    share: tuple[str, ...] = ()
+    """Absolute folders whose files are offered."""
+    upload_slots: int = 2
+    upload_kbps: int = 0
+    """Kilobits per second over all uploads; 0 = no cap."""
+    searches_per_220s: int = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that can be configured."""
 
@@ -159,6 +179,7 @@ class Settings:
     node: NodeSettings = field(default_factory=NodeSettings)
     watch: WatchSettings = field(default_factory=WatchSettings)
     git: GitSettings = field(default_factory=GitSettings)
+    soulseek: SoulseekSettings = field(default_factory=SoulseekSettings)
 
 
 def settings_of(document: Mapping[str, Any]) -> Settings:
@@ -180,7 +201,17 @@ def settings_of(document: Mapping[str, Any]) -> Settings:
         node=NodeSettings(**document.get("node", {})),
         watch=WatchSettings(**_in_seconds(document.get("watch", {}))),
         git=GitSettings(**_in_seconds(document.get("git", {}))),
+        soulseek=_soulseek(document.get("soulseek", {})),
     )
+
+
+def _soulseek(section: Mapping[str, Any]) -> SoulseekSettings:
+    typed = dict(section)
+    if "server" in typed:
+        typed["server"] = parse_host_port(typed["server"])
+    if "share" in typed:
+        typed["share"] = tuple(typed["share"])
+    return SoulseekSettings(**typed)
 
 
 def with_environment(tree: TextTree, environ: Mapping[str, str]) -> TextTree:

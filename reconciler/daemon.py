@@ -17,15 +17,17 @@ from pathlib import Path, PurePosixPath
 from loguru import logger
 
 from reconciler.clock import Clock, SystemClock
-from reconciler.config import OverlaySettings, Settings, TransferSettings
+from reconciler.config import OverlaySettings, Settings, SoulseekSettings, TransferSettings
 from reconciler.engine.disk import Shelves
 from reconciler.engine.engine import Engine
+from reconciler.engine.lane_choice import LaneChoice
 from reconciler.engine.lane_link import LaneLink
 from reconciler.engine.lane_orders import BytePath, Post
 from reconciler.engine.lane_pool import LanePool
 from reconciler.engine.pace import Patience, RescuePolicy
 from reconciler.engine.partfile import PartStore
-from reconciler.errors import DiskError
+from reconciler.engine.soulseek_path import SoulseekPath
+from reconciler.errors import BadConfigurationError, DiskError
 from reconciler.ids import JobId
 from reconciler.library.index import LibraryIndex
 from reconciler.manifests.model import OverlayPeerSource
@@ -43,11 +45,18 @@ from reconciler.reconcile.watch import FolderWatch
 from reconciler.sources.base import Source
 from reconciler.sources.http import HttpSource
 from reconciler.sources.overlay import OverlaySource
+from reconciler.sources.soulseek.account import Account
+from reconciler.sources.soulseek.ledger import Ledger
+from reconciler.sources.soulseek.matching import match
+from reconciler.sources.soulseek.password import read_password
+from reconciler.sources.soulseek.queries import queries_of
+from reconciler.sources.soulseek.source import SOULSEEK, Judgement, SoulseekSource
 from reconciler.state.database import Database
 from reconciler.state.jobs import JobStore
 from reconciler.state.location import InstanceLock
 from reconciler.state.peers import PeerStore
 from reconciler.state.sightings import SightingStore
+from reconciler.state.soulseek import SoulseekStore
 from reconciler.traces.store import TraceStore
 
 # How long an event may wait in memory. Long enough that a fast download is written in large batches, short enough that
@@ -83,9 +92,9 @@ class Daemon:
         self.traces = TraceStore(database, places.root / "logs" / "sessions")
         self._overlay = self._overlay_source(settings.mesh.overlay)
         self._http = HttpSource(timeout_s=settings.transfers.searches_timeout_s)
-        sources: tuple[Source, ...] = (self._http,) if self._overlay is None else (self._overlay, self._http)
+        self._soulseek = _soulseek(places, settings, database, self._clock) if settings.soulseek.enabled else None
         self.engine = Engine(
-            sources=sources,
+            sources=self._sources(),
             shelves=Shelves(
                 parts=PartStore(parts=places.state / "parts", quarantine=places.state / "quarantine"),
                 index=self._index,
@@ -93,6 +102,7 @@ class Daemon:
                 peers=PeerStore(database),
                 flush_traces=self.traces.flush,
                 clock=self._clock,
+                condemn=None if self._soulseek is None else self._soulseek.source.condemn,
             ),
             reporter=self.traces,
             clock=self._clock,
@@ -143,13 +153,21 @@ class Daemon:
     def _on_change(self, job_id: JobId) -> None:
         self._reconciler.on_change(job_id)
 
+    def _sources(self) -> tuple[Source, ...]:
+        overlay = () if self._overlay is None else (self._overlay,)
+        soulseek = () if self._soulseek is None else (self._soulseek.source,)
+        return (*overlay, self._http, *soulseek)
+
     def _byte_path(self, post: Post) -> BytePath:
         stall_timeout_s = self._settings.transfers.stall_timeout_s
         processes = min(LANE_PROCESSES_MAX, os.cpu_count() or 1)
         links = tuple(LaneLink(post=post, clock=self._clock, stall_timeout_s=stall_timeout_s) for _ in range(processes))
         for link in links:
             link.await_ready()
-        return LanePool(links)
+        if self._soulseek is None:
+            return LanePool(links)
+        self._soulseek.path.start(post)
+        return LaneChoice(LanePool(links), {SOULSEEK: self._soulseek.path})
 
     def _overlay_source(self, overlay: OverlaySettings) -> OverlaySource | None:
         if not overlay.enabled:
@@ -215,6 +233,48 @@ class Daemon:
         finally:
             for kind in kinds:
                 loop.remove_signal_handler(kind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Soulseek:
+    """The two ends of one session: who finds, and who reads."""
+
+    source: SoulseekSource
+    path: SoulseekPath
+
+
+def _soulseek(places: Places, settings: Settings, database: Database, clock: Clock) -> _Soulseek:
+    """Build what takes part in Soulseek; raises BadConfigurationError where the account is not whole."""
+    chosen = settings.soulseek
+    ledger = Ledger(SoulseekStore(database), clock, searches_max=chosen.searches_per_220s)
+    path = SoulseekPath(
+        account=_account(chosen, places),
+        ledger=ledger,
+        clock=clock,
+        stall_timeout_s=settings.transfers.stall_timeout_s,
+    )
+    source = SoulseekSource(path, ledger, Judgement(queries_of=queries_of, match=match), clock=clock)
+    return _Soulseek(source=source, path=path)
+
+
+def _account(chosen: SoulseekSettings, places: Places) -> Account:
+    if not chosen.username:
+        raise BadConfigurationError(
+            "soulseek.enabled is set and soulseek.username is not",
+            hint="choose a name: the first login makes the account",
+        )
+    return Account(
+        username=chosen.username,
+        password=read_password(chosen.password_file, os.environ),
+        server_host=chosen.server.host,
+        server_port=chosen.server.port,
+        listen_host=chosen.listen_address,
+        listen_port=chosen.listen_port,
+        shared=chosen.share,
+        never_shared=(str(places.state),),
+        upload_slots=chosen.upload_slots,
+        upload_bytes_per_s=chosen.upload_kbps * 1000 // 8,
+    )
 
 
 def _patience(transfers: TransferSettings) -> Patience:

@@ -307,8 +307,20 @@ class Attempt:
 
     def _discard(self, reason: str, *, quarantine: bool) -> None:
         self._out.append(
-            DiscardPart(position=self.position, part_id=self.part_id, quarantine=quarantine, reason=reason)
+            DiscardPart(
+                position=self.position,
+                part_id=self.part_id,
+                quarantine=quarantine,
+                reason=reason,
+                condemned=self._condemned() if quarantine else None,
+            )
         )
+
+    def _condemned(self) -> Variant:
+        """What the one peer offered that brought it all, else what was chosen."""
+        giver = self.receipts.only_giver()
+        offer = None if giver is None else self.offers().get(giver)
+        return self.variant if offer is None else offer.variant
 
     def _blame(self, message: str) -> None:
         """Decide who answers for wrong content.

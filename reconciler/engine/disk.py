@@ -73,6 +73,8 @@ class Shelves:
     flush_traces: Callable[[], None]
     """Makes everything reported so far durable, so that a track's last event comes after its others."""
     clock: Clock
+    condemn: Callable[[Variant, str], None] | None = None
+    """Told of a variant that is not what it claimed to be, and why, so that its source never offers it again."""
 
 
 class JobDisk:
@@ -152,6 +154,8 @@ class JobDisk:
     def discard(self, command: DiscardPart) -> DiskRefused | None:
         """Throw a part away, or set it aside with the reason."""
         part = self._part(command.position, command.part_id)
+        if command.condemned is not None and self._shelves.condemn is not None:
+            self._shelves.condemn(command.condemned, command.reason)
         try:
             if command.quarantine:
                 self._shelves.parts.set_aside(part, allowed_root=self._root, reason=command.reason)

@@ -264,6 +264,8 @@ class DiscardPart:
     part_id: str
     quarantine: bool
     reason: str
+    condemned: Variant | None = None
+    """What turned out not to be what its peer calls it: its source never offers it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from reconciler.engine.events import (
     ChunkArrived,
     ChunkPrint,
     PeerConnected,
+    PeerQueued,
     TransferEnded,
     TransferFailed,
     TransferId,
@@ -112,6 +113,8 @@ def event_fields(told: LaneEvent) -> Fields:
             "bytes": event.bytes_received,
             "duration_s": event.duration_s,
         }
+    elif isinstance(event, PeerQueued):
+        fields["place"] = event.place
     elif isinstance(event, TransferFailed):
         fields |= {
             "code": event.code,
@@ -131,10 +134,15 @@ def event_of(fields: Fields) -> LaneEvent:
         raise BrokenFrameError(f"an event without {error}") from error
 
 
-def _event(fields: Fields, transfer: TransferId) -> PeerConnected | ChunkArrived | TransferEnded | TransferFailed:
+def _event(
+    fields: Fields, transfer: TransferId
+) -> PeerConnected | PeerQueued | ChunkArrived | TransferEnded | TransferFailed:
     match fields["event"]:
         case "PeerConnected":
             return PeerConnected(transfer=transfer)
+        case "PeerQueued":
+            place = fields["place"]
+            return PeerQueued(transfer=transfer, place=None if place is None else int(place))
         case "ChunkArrived":
             matches = fields["matches"]
             return ChunkArrived(

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from loguru import logger
@@ -49,10 +50,25 @@ class _Question:
         return OSError(self.errno, self.error) if self.errno else OSError(self.error)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What runs in the other process, and what it says beside the events of a byte path."""
+
+    module: str
+    greeting: Callable[[], Fields | None] = lambda: None
+    """Its first frame, made anew at each start; None = it needs none."""
+    told: Callable[[Fields], None] | None = None
+    """Takes frames that hold `tell`; called from the listening thread, and never waits."""
+
+
+HTTP_LANES = Program(module="reconciler.engine.lane_process")
+
+
 class LaneLink:
     """A byte path in a process of its own; see BytePath for what its methods promise."""
 
-    def __init__(self, *, post: Post, clock: Clock, stall_timeout_s: float) -> None:
+    def __init__(self, *, post: Post, clock: Clock, stall_timeout_s: float, program: Program = HTTP_LANES) -> None:
+        self._program = program
         self._post = post
         self._clock = clock
         self._stall_timeout_s = stall_timeout_s
@@ -101,15 +117,15 @@ class LaneLink:
         if answer.errno:
             raise answer.refusal()
 
-    def read(self, order: ReadRange) -> None:
-        """Hand an order over."""
+    def read(self, order: ReadRange, more: Fields | None = None) -> None:
+        """Hand an order over, with what else its program wants to know of it."""
         with self._lock:
             lost = order.part in self._lost_parts
             if not lost:
                 self._orders.add(order.tag)
         if lost:
             self._refuse((order.tag,), "disk", "the part could not be opened again after the lane process ended")
-        elif not self._send({"do": "read", **order_fields(order)}):
+        elif not self._send({"do": "read", **order_fields(order), **(more or {})}):
             with self._lock:
                 self._orders.discard(order.tag)
             if self.gave_up:
@@ -120,6 +136,10 @@ class LaneLink:
     def cancel(self, tag: Tag) -> None:
         """End an order."""
         self._send({"do": "cancel", "job": tag.job_id, "transfer": tag.transfer})
+
+    def say(self, fields: Fields) -> bool:
+        """Send a frame of the program's own; False where there is no process to take it."""
+        return self._send(fields)
 
     def close(self) -> None:
         """End the process and wait for it."""
@@ -147,7 +167,7 @@ class LaneLink:
         command = [
             sys.executable,
             "-m",
-            "reconciler.engine.lane_process",
+            self._program.module,
             str(theirs.fileno()),
             str(self._stall_timeout_s),
         ]
@@ -160,6 +180,9 @@ class LaneLink:
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
             )
         self._link = ours
+        if (greeting := self._program.greeting()) is not None:
+            with contextlib.suppress(OSError):  # it died at once: the listening thread is about to notice
+                ours.sendall(pack(greeting))
         self._starts.append(self._clock.monotonic())
         self._reader = threading.Thread(target=self._listen, args=(ours,), name="lane link", daemon=True)
         self._reader.start()
@@ -180,6 +203,8 @@ class LaneLink:
         for fields in frames:
             if "answer" in fields:
                 self._answered(fields)
+            elif "tell" in fields and self._program.told is not None:
+                self._program.told(fields)
             else:
                 told.append(event_of(fields))
         with self._lock:

@@ -8,7 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NewType, Protocol
 
-from reconciler.engine.events import ChunkArrived, PeerConnected, TransferEnded, TransferFailed, TransferId
+from reconciler.engine.events import (
+    ChunkArrived,
+    PeerConnected,
+    PeerQueued,
+    TransferEnded,
+    TransferFailed,
+    TransferId,
+)
 from reconciler.ids import ChunkIndex, JobId
 from reconciler.sources.base import ByteRequest
 
@@ -35,6 +42,8 @@ class ReadRange:
     first: ChunkIndex
     last: ChunkIndex
     expected: tuple[bytes, ...] | None
+    source: str = ""
+    """Whose peer it is for; only the daemon's end looks at it (engine.lane_choice)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +51,7 @@ class LaneEvent:
     """What became of an order."""
 
     tag: Tag
-    event: PeerConnected | ChunkArrived | TransferEnded | TransferFailed
+    event: PeerConnected | PeerQueued | ChunkArrived | TransferEnded | TransferFailed
 
 
 Post = Callable[[tuple[LaneEvent, ...]], None]

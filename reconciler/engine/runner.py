@@ -219,6 +219,7 @@ class JobRunner:
                 first=command.first,
                 last=command.last,
                 expected=command.expected,
+                source=offer.source,
             )
         )
 

@@ -3,6 +3,7 @@
 Owns: the checks behind `format` in the schemas. Never: looks at more than one value (manifests.meaning).
 """
 
+import ipaddress
 import re
 from collections.abc import Callable
 from datetime import datetime
@@ -136,6 +137,12 @@ def check_absolute_path(text: str) -> None:
     _check_path(text)
 
 
+def check_optional_absolute_path(text: str) -> None:
+    """A file of this machine, or empty for none."""
+    if text:
+        check_absolute_path(text)
+
+
 def check_http_url(text: str) -> None:
     """An address of a plain HTTP server: no user, no fragment."""
     if not text.isascii() or not text.isprintable() or " " in text:
@@ -170,6 +177,24 @@ def check_listen_address(text: str) -> None:
         raise FormatError(str(error), 'write "0.0.0.0:7443", or "" for none') from None
 
 
+def check_server_address(text: str) -> None:
+    """Where a server is, with its port."""
+    try:
+        where = parse_host_port(text)
+    except ValueError as error:
+        raise FormatError(str(error), "write host:port") from None
+    if where.port == 0:
+        raise FormatError("has port 0, which nobody listens on", "write host:port")
+
+
+def check_ipv4_address(text: str) -> None:
+    """An address of this machine to listen at."""
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        raise FormatError("is not an IPv4 address", "write 0.0.0.0 for all of this machine's") from None
+
+
 def check_codec(text: str) -> None:
     """The short name of a codec."""
     if not _CODEC.fullmatch(text):
@@ -197,9 +222,12 @@ FORMATS: dict[str, Callable[[str], None]] = {
     "target-dir": check_target_dir,
     "relative-path": check_relative_path,
     "absolute-path": check_absolute_path,
+    "optional-absolute-path": check_optional_absolute_path,
     "http-url": check_http_url,
     "peer-address": check_peer_address,
     "listen-address": check_listen_address,
+    "server-address": check_server_address,
+    "ipv4-address": check_ipv4_address,
     "codec": check_codec,
 }
 """By the name that the schemas use."""

@@ -27,7 +27,7 @@ from reconciler.manifests.model import (
     Track,
     WantedFile,
 )
-from reconciler.sources.base import Want
+from reconciler.sources.base import Want, Words
 from reconciler.state.records import Artifact
 
 # What a release without an artist is filed under; the words are those of most libraries.
@@ -158,7 +158,7 @@ def _only_soulseek(spec: MultiSourceSpec) -> Held | None:
     """The hold of a job with a file that only Soulseek users are named for."""
     for file in spec.files:
         if file.sources and all(isinstance(source, SoulseekSource) for source in file.sources):
-            message = f"{file.path} has Soulseek sources only, and this version does not fetch from Soulseek"
+            message = f"{file.path} has Soulseek sources only, and this version asks no Soulseek user by name"
             return Held(reason="NeedsSoulseek", message=message)
     return None
 
@@ -174,8 +174,18 @@ def _track_order(track: Track, spec: MbReleaseSpec, *, naming: str, discs: int) 
         disc=track.medium or 1,
         discs=discs,
     )
+    words = Words(
+        title=track.title,
+        artist=track.artist or spec.artist,
+        album=spec.title,
+        albumartist=spec.artist,
+        track_number=fields.track,
+        medium=fields.disc,
+        media=discs,
+        duration_ms=track.duration_ms,
+    )
     return TrackOrder(
-        want=Want(position=track.position, recording=track.mb_recording_id),
+        want=Want(position=track.position, recording=track.mb_recording_id, words=words),
         title=track.title,
         stem=render(naming, fields),
         duration_ms=track.duration_ms,

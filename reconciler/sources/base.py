@@ -43,6 +43,26 @@ class Etiquette:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """What people call a track: what a network without ids is searched by."""
+
+    title: str
+    artist: str = ""
+    """Of the track, as credited; empty = not known."""
+    album: str = ""
+    """Title of the release; empty = not known."""
+    albumartist: str = ""
+    """Empty = not known."""
+    track_number: int
+    """On its medium, from 1."""
+    medium: int = 1
+    media: int = 1
+    """How many media the release has."""
+    duration_ms: int | None = None
+    """None = not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Want:
     """What a job looks for: one track or file."""
 
@@ -54,6 +74,8 @@ class Want:
     """Bytes; known where the manifest states it."""
     chunk_hashes_url: str | None = None
     sources: tuple[ExplicitSource, ...] = ()
+    words: Words | None = None
+    """None for a file that is known by its bytes alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -226,6 +226,49 @@ def _life_of_a_manifest(database: "sqlite_utils.Database") -> None:
         database.execute(statement)
 
 
+# Our dealings on Soulseek, so that a restart neither sends more than the server bears nor asks the wrong user again.
+_SOULSEEK = (
+    """
+CREATE TABLE soulseek_searches (
+    sent_at REAL NOT NULL                       -- unix seconds; only those of the last minutes are kept
+)
+""",
+    """
+CREATE TABLE soulseek_users (
+    username          TEXT PRIMARY KEY,
+    day               INTEGER NOT NULL,         -- days since 1970, UTC: the one that the two counts are of
+    cancels           INTEGER NOT NULL,         -- uploads of theirs that we ended early
+    questions         INTEGER NOT NULL,         -- for our place in their line
+    failures_in_a_row INTEGER NOT NULL,
+    ignored_until     REAL NOT NULL,            -- unix seconds
+    seen_at           REAL NOT NULL             -- unix seconds
+) WITHOUT ROWID
+""",
+    """
+CREATE TABLE soulseek_wrong_files (
+    claim    TEXT PRIMARY KEY,                  -- SHA-256 of user, path and size with NUL between, as in variant ids
+    username TEXT NOT NULL,
+    path     TEXT NOT NULL,                     -- as the user calls it; never a path of ours
+    size     INTEGER NOT NULL,
+    reason   TEXT NOT NULL,
+    at       REAL NOT NULL                      -- unix seconds
+) WITHOUT ROWID
+""",
+    """
+CREATE TABLE soulseek_session (
+    one               INTEGER PRIMARY KEY CHECK (one = 1),
+    failures_in_a_row INTEGER NOT NULL,
+    not_before        REAL NOT NULL             -- unix seconds; no login before
+)
+""",
+)
+
+
+def _soulseek(database: "sqlite_utils.Database") -> None:
+    for statement in _SOULSEEK:
+        database.execute(statement)
+
+
 # What is remembered of peers across jobs; the columns are the fields of state.reputations.Reputation, in their order.
 _PEERS = """
 CREATE TABLE peers (
@@ -257,7 +300,7 @@ def _peers_across_jobs(database: "sqlite_utils.Database") -> None:
         database.execute(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first_album, _life_of_a_manifest, _peers_across_jobs)
+MIGRATIONS: tuple[Migration, ...] = (_first_album, _life_of_a_manifest, _peers_across_jobs, _soulseek)
 """In order, only ever appended to: a file with version N has had the first N."""
 
 

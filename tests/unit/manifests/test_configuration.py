@@ -9,6 +9,7 @@ from reconciler.config import (
     HostPort,
     PeerAddress,
     Settings,
+    SoulseekSettings,
     parse_host_port,
     parse_peer_address,
     with_environment,
@@ -34,6 +35,17 @@ retry: {{interval_seconds: 1, max_interval_seconds: 60, limit: 0}}
 node: {{name: attic, labels: {{disk: large}}}}
 watch: {{rescan_seconds: 60, poll_seconds: 2.5}}
 git: {{status_ref: true, interval_seconds: 90}}
+soulseek:
+  enabled: true
+  server: "slsk.example.org:2243"
+  username: digger
+  password_file: /etc/reconciler/password
+  listen_port: 2234
+  listen_address: 127.0.0.1
+  share: [/music]
+  upload_slots: 4
+  upload_kbps: 4000
+  searches_per_220s: 20
 """
 
 
@@ -52,6 +64,18 @@ def test_every_key_becomes_a_setting():
     assert (settings.node.name, settings.node.labels) == ("attic", {"disk": "large"})
     assert (settings.watch.rescan_s, settings.watch.poll_s) == (60.0, 2.5)
     assert (settings.git.status_ref, settings.git.interval_s) == (True, 90.0)
+    assert settings.soulseek == SoulseekSettings(
+        enabled=True,
+        server=HostPort(host="slsk.example.org", port=2243),
+        username="digger",
+        password_file="/etc/reconciler/password",
+        listen_port=2234,
+        listen_address="127.0.0.1",
+        share=("/music",),
+        upload_slots=4,
+        upload_kbps=4000,
+        searches_per_220s=20,
+    )
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "mesh:\n  # overlay: later\n", "mesh: {overlay: {peers: []}}\n"])
@@ -63,6 +87,8 @@ def test_what_is_left_out_has_its_default(text: str):
     assert (settings.transfers.stall_timeout_s, settings.transfers.searches_timeout_s) == (15.0, 10.0)
     assert (settings.status.interval_s, settings.retry.interval_s) == (15.0, 30.0)
     assert (settings.mesh.overlay.upload_slots, settings.mesh.overlay.listen) == (8, None)
+    assert (settings.soulseek.enabled, settings.soulseek.listen_port, settings.soulseek.share) == (False, 0, ())
+    assert settings.soulseek.server == HostPort(host="server.slsknet.org", port=2242)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +108,22 @@ def test_what_is_left_out_has_its_default(text: str):
             "transfers: {stall_timeout_seconds: 15s}\n",
             "1:36: transfers.stall_timeout_seconds: `15s` is not a number, write digits only",
         ),
+        (
+            "soulseek: {server: slsk.example.org}\n",
+            "1:20: soulseek.server: `slsk.example.org` has no port in 0-65535 at its end, write host:port",
+        ),
+        (
+            "soulseek: {server: 'slsk.example.org:0'}\n",
+            "1:20: soulseek.server: `slsk.example.org:0` has port 0, which nobody listens on, write host:port",
+        ),
+        (
+            "soulseek: {listen_address: lan}\n",
+            "1:28: soulseek.listen_address: `lan` is not an IPv4 address, write 0.0.0.0 for all of this machine's",
+        ),
+        (
+            "soulseek: {password_file: secret}\n",
+            "1:27: soulseek.password_file: `secret` is not an absolute path, begin it with /",
+        ),
         ("mesh: [a]\n", "1:7: mesh: a list is not a block of fields, write fields as `name: value`"),
         ("a: 1\na: 2\n", "2:1: `a` stands here twice, first in line 1, keep one"),
     ],
@@ -91,6 +133,15 @@ def test_a_mistake_is_named_with_its_place(text: str, expected: str):
     problems = read_configuration(text.encode(), {})
     assert isinstance(problems, tuple)
     assert [str(problem) for problem in problems] == [expected]
+
+
+def test_a_password_is_not_taken_from_the_configuration():
+    """It is named for what it is, and not shown."""
+    problems = read_configuration(b"soulseek: {password: hunter2}\n", {})
+    assert isinstance(problems, tuple)
+    (problem,) = map(str, problems)
+    assert "a secret does not belong in this file" in problem
+    assert "hunter2" not in problem
 
 
 def test_the_environment_lies_over_the_file():

@@ -16,6 +16,7 @@ from reconciler.manifests.model import (
     WantedFile,
 )
 from reconciler.reconcile.orders import Held, Places, Plan, order_of, plan_of, still_wanted
+from reconciler.sources.base import Words
 
 
 def stems(spec, places=PLACES):
@@ -39,6 +40,38 @@ def test_several_media_are_told_apart():
     """With two discs the number of the disc goes before the position on it."""
     spec = release_spec((track(1, medium=1, medium_position=1), track(2, medium=2, medium_position=1)))
     assert [stem.rsplit("/", 1)[1] for stem in stems(spec)] == ["1-01 Song 1", "2-01 Song 2"]
+
+
+def test_a_track_is_searched_by_what_people_call_it():
+    """Title, artists, album, number on its medium and length: as the manifest has them, not as the path does."""
+    spec = release_spec(
+        (track(1, medium=1, medium_position=1), track(2, medium=2, medium_position=1, artist="Slowdive", title="4:02"))
+    )
+    first, second = (order.want.words for order in plan_of(spec, PLACES).tracks)
+    assert first == Words(
+        title="Song 1",
+        artist="My Bloody Valentine",
+        album="Loveless",
+        albumartist="My Bloody Valentine",
+        track_number=1,
+        medium=1,
+        media=2,
+        duration_ms=1000,
+    )
+    assert (second.title, second.artist, second.albumartist) == ("4:02", "Slowdive", "My Bloody Valentine")
+    assert (second.track_number, second.medium, second.media) == (1, 2, 2)
+
+
+def test_what_is_not_known_of_a_release_is_not_searched_for():
+    """Neither the words for an unknown artist nor an id are what people call a record."""
+    [order] = plan_of(release_spec(1, artist="", title=""), PLACES).tracks
+    assert (order.want.words.artist, order.want.words.album, order.want.words.albumartist) == ("", "", "")
+
+
+def test_a_file_known_by_its_bytes_is_not_searched_by_words():
+    """Its path is what the person calls it, nobody else."""
+    [order] = plan_of(files_spec("a.flac"), PLACES).tracks
+    assert order.want.words is None
 
 
 def test_a_release_without_artist_or_title_still_has_a_place():

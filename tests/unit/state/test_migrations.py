@@ -44,6 +44,10 @@ def test_a_new_file_gets_every_table(connection):
         "session_log",
         "sighting_rules",
         "sightings",
+        "soulseek_searches",
+        "soulseek_session",
+        "soulseek_users",
+        "soulseek_wrong_files",
         "SwarmEvents",
     }
     assert version_of(connection) == len(migrations.MIGRATIONS)

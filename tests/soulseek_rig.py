@@ -1,0 +1,196 @@
+"""A daemon's end of Soulseek against a test server, and Nicotine+ as a peer.
+
+Owns: starting and ending these, and waiting for what they tell. Never: checks anything.
+"""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from reconciler.clock import SystemClock
+from reconciler.engine.events import TransferEnded, TransferFailed, TransferId
+from reconciler.engine.lane_orders import PartId, ReadRange, Tag
+from reconciler.engine.partfile import PartName, PartStore
+from reconciler.engine.soulseek_path import SoulseekPath
+from reconciler.ids import ChunkIndex, JobId, TrackPosition
+from reconciler.overlay.merkle import chunk_count
+from reconciler.sources.base import ByteRequest, Endpoint
+from reconciler.sources.soulseek.account import Account
+from reconciler.sources.soulseek.ledger import Ledger
+from reconciler.state.database import Database
+from reconciler.state.soulseek import SoulseekStore
+
+JOB = JobId("01JABCDEFGHJKMNPQRSTVWXYZ0")
+NICOTINE = "nicotine-plus==3.3.11"
+
+# Nicotine+ is up within five seconds on an idle machine.
+PATIENCE_S = 60.0
+
+
+def until(true, patience_s=PATIENCE_S):
+    """Wait for something that another process does; looks, because nothing tells."""
+    deadline = time.monotonic() + patience_s
+    while not (found := true()):
+        assert time.monotonic() < deadline, "it did not happen"
+        threading.Event().wait(0.02)
+    return found
+
+
+class SoulseekRig:
+    """One account of ours: process, ledger, database, one part."""
+
+    def __init__(self, folder, server, *, username="us", stall_s=10.0, searches_max=30, **account):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.database = Database.open(folder / "state" / "reconciler.db")
+        self.ledger = Ledger(SoulseekStore(self.database), SystemClock(), searches_max=searches_max)
+        self.events = queue.Queue()
+        given = {"password": "secret", "server_host": "127.0.0.1", "server_port": server.port}
+        self.account = Account(username=username, **{**given, **account})
+        self.path = SoulseekPath(account=self.account, ledger=self.ledger, clock=SystemClock(), stall_timeout_s=stall_s)
+        self.path.start(lambda events: [self.events.put(each) for each in events])
+        self.store = PartStore(parts=folder / "parts", quarantine=folder / "quarantine")
+        (folder / "library").mkdir(exist_ok=True)
+        self.parts = 0
+
+    def online(self):
+        """Wait until logged in."""
+        until(lambda: self.path.status.state == "online")
+        return self
+
+    def attach(self, size):
+        """A new part of this size, open for writing."""
+        self.parts += 1
+        name = PartName(job_id=JOB, position=TrackPosition(self.parts), part_id="claim:x")
+        path, _ = self.store.open(name, allowed_root=self.folder / "library", variant_id="claim:x", size=size)
+        self.path.attach(PartId(self.parts), str(path), size)
+        return PartId(self.parts), path
+
+    def read(self, username, path, size, *, part, transfer=1, first=0, last=None, expected=None):
+        """Ask for a file from a chunk to the end."""
+        self.path.read(
+            ReadRange(
+                tag=Tag(job_id=JOB, transfer=TransferId(transfer)),
+                part=part,
+                request=ByteRequest(endpoint=Endpoint(host=username, port=0, tls=False), target=path, headers=()),
+                size=size,
+                first=ChunkIndex(first),
+                last=ChunkIndex(chunk_count(size) - 1 if last is None else last),
+                expected=expected,
+            )
+        )
+
+    def cancel(self, transfer=1):
+        """End it."""
+        self.path.cancel(Tag(job_id=JOB, transfer=TransferId(transfer)))
+
+    def until_event(self, *kinds, patience_s=PATIENCE_S):
+        """All events up to the first of these kinds."""
+        seen = []
+        while not seen or not isinstance(seen[-1], kinds):
+            seen.append(self.events.get(timeout=patience_s).event)
+        return seen
+
+    def until_ended(self, transfers=1, patience_s=PATIENCE_S):
+        """All events until so many transfers have ended."""
+        seen = []
+        while sum(isinstance(each, TransferEnded | TransferFailed) for each in seen) < transfers:
+            seen.append(self.events.get(timeout=patience_s).event)
+        return seen
+
+    def close(self):
+        """End the process and the database."""
+        self.path.close()
+        self.database.close()
+
+
+def nicotine_folder(tmp_path_factory):
+    """Where Nicotine+ is installed: given by RECONCILER_TEST_NICOTINE, else installed now; skips where neither works.
+
+    A plain installation would build its window toolkit, which a headless one does without.
+    """
+    if given := os.environ.get("RECONCILER_TEST_NICOTINE"):
+        return Path(given)
+    folder = tmp_path_factory.mktemp("nicotine")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder, NICOTINE]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode:
+        pytest.skip(f"needs {NICOTINE}, which cannot be installed here: {run.stderr.strip()[-200:]}")
+    return folder
+
+
+CONFIG = """\
+[server]
+server = ('127.0.0.1', {server})
+login = {name}
+passw = secret of {name}
+portrange = ({port}, {port})
+upnp = False
+auto_connect_startup = True
+[transfers]
+shared = [('Music', '{shared}')]
+downloaddir = {folder}/downloads
+useupslots = True
+uploadslots = {slots}
+use_upload_speed_limit = {limited}
+uploadlimit = {limit_kib}
+rescanonstartup = True
+"""
+
+
+class Nicotine:
+    """A Nicotine+ without a window that shares a folder."""
+
+    def __init__(self, installed, folder, server, *, name, port, shared, slots=2, limit_kib=0, wanted=()):
+        folder.mkdir(parents=True)
+        self.name = name
+        config = folder / "config"
+        limited = "primary" if limit_kib else "unlimited"
+        config.write_text(
+            CONFIG.format(
+                server=server.port,
+                name=name,
+                port=port,
+                shared=shared,
+                folder=folder,
+                slots=slots,
+                limited=limited,
+                limit_kib=limit_kib,
+            )
+        )
+        (folder / "data").mkdir()
+        # What it had not finished when it ended last: it goes on by itself.
+        (folder / "data" / "downloads.json").write_text(json.dumps(list(wanted)))
+        command = [sys.executable, "-m", "pynicotine", "--headless", "-b", "127.0.0.1", "-c", config]
+        self.log = (folder / "log").open("wb")
+        self.process = subprocess.Popen(
+            [*command, "-u", folder / "data"],
+            env={**os.environ, "HOME": str(folder), "PYTHONPATH": str(installed)},
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+        )
+        until(lambda: name in server.online)
+        until(lambda: server.shared_files.get(name, 0))
+
+    def stop(self):
+        """Hold it: it stops to send."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        """Let it run again."""
+        self.process.send_signal(signal.SIGCONT)
+
+    def close(self):
+        """End it."""
+        self.process.kill()
+        self.process.wait()
+        self.log.close()
