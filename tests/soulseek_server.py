@@ -127,13 +127,14 @@ class SoulseekServer:
                 if reset:
                     session.writer.transport.abort()
                 else:
-                    session.writer.close()
+                    # Only our end: a close with something unread becomes a reset, which takes the notice with it.
+                    session.writer.write_eof()
 
         self.call(work)
 
     def kick(self, name):
         """Tell a client that its name logged in elsewhere, and hang up."""
-        self.call(lambda: (self.online[name].send(KICKED), self.online[name].writer.close()))
+        self.call(lambda: (self.online[name].send(KICKED), self.online[name].writer.write_eof()))
 
     def most_searches_in(self, window_s):
         """The largest number of searches that came within any such time."""
@@ -186,7 +187,7 @@ class SoulseekServer:
             return
         if old := self.online.get(name):
             old.send(KICKED)
-            old.writer.close()
+            old.writer.write_eof()
         session.name = name
         self.online[name] = session
         digest = hashlib.md5(password.encode()).hexdigest()
