@@ -21,11 +21,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from mirrors import ADDRESSES, PIECE, Job, far_away, make_file, nginx, paced
+from mirrors import ADDRESSES, PIECE, Job, far_away, free_ports, make_file, nginx, paced
 from scenarios import SCENARIOS, Scenario
 from sides import Run, run_aria2, run_ours
 
-PORT, PORT_BEHIND, PORT_PACED = 19001, 19002, 19003
 MEMORY = Path("/dev/shm")
 
 # Chunks of our own: 256 KiB up to this size, a MiB above (reconciler.overlay.merkle).
@@ -35,20 +34,21 @@ SMALL_FILE_MIB = 256
 @contextlib.contextmanager
 def serving(scenario: Scenario, folder: Path) -> Iterator[Job]:
     """The mirrors of one scenario, but for those with a rate, which each run has anew."""
-    port = PORT_BEHIND if scenario.delay_ms else PORT
+    near, far, files = free_ports(3)
     with contextlib.ExitStack() as stack:
-        scheme = stack.enter_context(nginx(folder, port=port, tls=scenario.tls))
+        scheme = stack.enter_context(nginx(folder, port=near, tls=scenario.tls))
         if scenario.delay_ms:
             one_way_ms = scenario.delay_ms / 2
-            stack.enter_context(far_away(folder, port=PORT, behind=port, one_way_ms=one_way_ms))
-        files = PORT_PACED if scenario.rates else PORT
+            stack.enter_context(far_away(folder, port=far, behind=near, one_way_ms=one_way_ms))
+        lists = far if scenario.delay_ms else near
         yield Job(
             folder=folder,
             size=scenario.size_mib << 20,
-            urls=tuple(f"{scheme}://{address}:{files}/file.bin" for address in ADDRESSES),
-            list_url=f"{scheme}://{ADDRESSES[0]}:{PORT}/file.bin.chunks",
+            urls=tuple(f"{scheme}://{address}:{files if scenario.rates else lists}/file.bin" for address in ADDRESSES),
+            list_url=f"{scheme}://{ADDRESSES[0]}:{lists}/file.bin.chunks",
             tls=scenario.tls,
             stall_timeout_s=scenario.stall_timeout_s,
+            paced_port=files,
         )
 
 
@@ -61,7 +61,7 @@ def run_side(scenario: Scenario, job: Job, out: Path, *, ours: bool) -> Run:
                 mirrors = (*mirrors[:-1], f"{mirrors[-1]}:{scenario.fault}@{scenario.fails_at_bytes()}")
             chunk_bytes = PIECE if scenario.size_mib > SMALL_FILE_MIB else PIECE // 4
             stack.enter_context(
-                paced(job, port=PORT_PACED, mirrors=mirrors, chunk_bytes=chunk_bytes if ours else PIECE)
+                paced(job, port=job.paced_port, mirrors=mirrors, chunk_bytes=chunk_bytes if ours else PIECE)
             )
         if ours or scenario.against == "ourselves":
             run = run_ours(job, out, busy=ours and scenario.against == "ourselves")
