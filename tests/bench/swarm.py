@@ -15,7 +15,9 @@ import argparse
 import contextlib
 import json
 import shutil
+import signal
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -176,6 +178,7 @@ def main() -> None:
     )
     parser.add_argument("--json", action="store_true", help="one line of JSON for each scenario instead of the table")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ended from outside, it takes its servers and files along
     names = list(SCENARIOS) if "all" in asked.scenarios else asked.scenarios
     if not asked.json:
         print(HEADINGS, flush=True)
