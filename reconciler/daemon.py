@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -24,6 +25,7 @@ from reconciler.engine.lane_choice import LaneChoice
 from reconciler.engine.lane_link import LaneLink
 from reconciler.engine.lane_orders import BytePath, Post
 from reconciler.engine.lane_pool import LanePool
+from reconciler.engine.lane_process import SWITCH_INTERVAL_S
 from reconciler.engine.pace import Patience, RescuePolicy
 from reconciler.engine.partfile import PartStore
 from reconciler.engine.soulseek_path import SoulseekPath
@@ -135,6 +137,7 @@ class Daemon:
 
     async def run(self, *, once: bool) -> RunResult:
         """Reconcile until a signal; with `once`, until nothing more can be done now."""
+        sys.setswitchinterval(SWITCH_INTERVAL_S)  # a part is read again in this process, whatever else it computes
         with self._signals():
             async with asyncio.TaskGroup() as tasks, self._serving():
                 background = [tasks.create_task(self.engine.serve()), tasks.create_task(self._keep_flushing())]

@@ -27,8 +27,15 @@ class LanePool:
 
     def attach(self, part: PartId, path: str, size: int) -> None:
         """Open the part file in every process; raises OSError."""
-        for each in self._paths:
-            each.attach(part, path, size)
+        opened: list[BytePath] = []
+        try:
+            for each in self._paths:
+                each.attach(part, path, size)
+                opened.append(each)
+        except OSError:
+            for each in opened:
+                each.detach(part)
+            raise
 
     def detach(self, part: PartId) -> None:
         """Close a part in every process, whatever one of them says of its disk; see BytePath."""

@@ -21,6 +21,7 @@ from reconciler.engine.engine import Engine
 from reconciler.engine.lane_link import LaneLink
 from reconciler.engine.lane_orders import Post
 from reconciler.engine.lane_pool import LanePool
+from reconciler.engine.lane_process import SWITCH_INTERVAL_S
 from reconciler.engine.order import JobOrder, TrackOrder
 from reconciler.engine.pace import Patience, RescuePolicy
 from reconciler.engine.partfile import PartStore
@@ -165,6 +166,7 @@ def _compute() -> None:
 def main() -> None:
     """Print one line of JSON: seconds, processor seconds, peak memory, all of every process."""
     asked = json.loads(sys.argv[1])
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     database = Database.open(Path(asked["out"]) / "state" / "reconciler.db")
     told = asyncio.run(fetch(asked, database, Lanes(asked["stall_timeout_s"])))
     database.close()

@@ -44,12 +44,21 @@ class Job:
     """Where the chunk list of our side is."""
     tls: bool = False
     stall_timeout_s: float = 15.0
+    paced_port: int = 0
+    """Where mirrors with a rate are to listen."""
     counts: dict[str, int] = field(default_factory=dict)
     """What paced mirrors counted, once they have ended."""
 
     def facts(self) -> dict:
         """Hashes of the file: root, sha256, pieces."""
         return json.loads((self.folder / "facts.json").read_text())
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now: several runs of this may go on at once."""
+    with contextlib.ExitStack() as stack:
+        taken = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in taken]
 
 
 def make_file(folder: Path, size: int) -> None:

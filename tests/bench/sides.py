@@ -53,7 +53,11 @@ def run_aria2(job: Job, out: Path, *, checksum: str, sync: bool) -> Run:
         subprocess.run(["sync", str(out / "file.bin"), str(out)], check=True)
     seconds = time.perf_counter() - began
     assert (out / "file.bin").stat().st_size == job.size
-    return Run(seconds=seconds, cpu_s=used.ru_utime + used.ru_stime, peak_mib=used.ru_maxrss / 1024)
+    return Run(
+        seconds=round(seconds, 3),
+        cpu_s=round(used.ru_utime + used.ru_stime, 2),
+        peak_mib=round(used.ru_maxrss / 1024, 1),
+    )
 
 
 def run_ours(job: Job, out: Path, *, busy: bool = False) -> Run:

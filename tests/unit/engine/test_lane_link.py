@@ -5,12 +5,13 @@ import os
 import queue
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 from e2e.rig import eventually
 from hypothesis import given
 from hypothesis import strategies as st
-from test_lanes import COUNT, DATA, JOB, Rig, Server
+from test_lanes import COUNT, DATA, JOB, SIZE, Rig, Server
 
 from reconciler.engine.events import (
     ChunkArrived,
@@ -32,6 +33,7 @@ from reconciler.engine.lane_frames import (
 )
 from reconciler.engine.lane_link import STARTS_PER_MINUTE_MAX, LaneLink
 from reconciler.engine.lane_orders import LaneEvent, PartId, ReadRange, Tag
+from reconciler.engine.lane_pool import LanePool
 from reconciler.ids import ChunkIndex, PeerId
 from reconciler.sources.base import ByteRequest, Endpoint
 
@@ -105,6 +107,22 @@ def test_a_process_that_ends_again_and_again_is_given_up(rig):
     rig.read(1, 0, 0)
     (failed,) = rig.until_ended(1)
     assert failed.code == "disk"
+
+
+def test_a_part_that_one_process_refuses_is_open_in_none(rig, tmp_path):
+    """A pool of two opens a part in both or in neither: a descriptor left open would keep its bytes for ever."""
+    gone = Rig(tmp_path / "other", rig.server, make=LaneLink)
+    gone.lanes.close()
+    pool = LanePool((rig.lanes, gone.lanes))
+    with pytest.raises(OSError, match="not running"):
+        pool.attach(PartId(7), str(rig.path), SIZE)
+    assert not open_in(rig.lanes.process_id, rig.path, times=2)
+
+
+def open_in(process, path, *, times):
+    """Whether a process has the file open so often."""
+    links = [str(entry.readlink()) for entry in Path(f"/proc/{process}/fd").iterdir()]
+    return links.count(str(path)) >= times
 
 
 def test_closing_ends_the_process(tmp_path, server):

@@ -90,7 +90,8 @@ class Rig:
     """Lanes, one part, and the events as they come."""
 
     def __init__(self, tmp_path, server, *, make=Lanes, pin=None, stall_timeout_s=2.0):
-        (tmp_path / "music").mkdir()
+        (tmp_path / "music").mkdir(parents=True)
+        self.server = server
         self.store = PartStore(parts=tmp_path / "parts", quarantine=tmp_path / "q")
         self.name = PartName(job_id=JOB, position=TrackPosition(1), part_id="a root")
         self.root = tmp_path / "music"
