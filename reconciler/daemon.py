@@ -95,9 +95,9 @@ class Daemon:
                 clock=self._clock,
             ),
             reporter=self.traces,
-            clock=self._clock,
             entropy=os.urandom,
             patience=_patience(settings.transfers),
+            bandwidth_bytes_per_s=settings.transfers.bandwidth_kbps * 1000 / 8,
             make_byte_path=self._byte_path,
             on_change=self._on_change,
         )
