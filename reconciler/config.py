@@ -96,6 +96,8 @@ class TransferSettings:
     """A peer that sends nothing for so long is dropped and its chunks are asked of others."""
     searches_timeout_s: float = 10.0
     """How long a search for offers may take."""
+    bandwidth_kbps: int = 0
+    """Kilobits per second that all jobs together receive; 0 = no cap."""
     rescue_mode: RescueSettings = field(default_factory=RescueSettings)
 
 

@@ -107,9 +107,9 @@ class Daemon:
                 condemn=None if self._soulseek is None else self._soulseek.source.condemn,
             ),
             reporter=self.traces,
-            clock=self._clock,
             entropy=os.urandom,
             patience=_patience(settings.transfers),
+            bandwidth_bytes_per_s=settings.transfers.bandwidth_kbps * 1000 / 8,
             make_byte_path=self._byte_path,
             on_change=self._on_change,
         )

@@ -104,14 +104,13 @@ class StreamSource:
 class EngineRig:
     """An engine on `folder` with these sources."""
 
-    def __init__(self, folder, *sources, patience: Patience):
+    def __init__(self, folder, *sources, patience: Patience, bandwidth_bytes_per_s=0.0):
         self.library = folder / "library"
         self.library.mkdir()
         self.database = Database.open(folder / "state" / "reconciler.db")
         self.traces = TraceStore(self.database, folder / "logs")
         self._changed = asyncio.Event()
         clock = SystemClock()
-        JobStore(self.database).put(JobRecord(job_id=JOB, path="a.yml", job_type=JobType.MULTI_SOURCE, spec_digest=""))
         self.engine = Engine(
             sources=sources,
             shelves=Shelves(
@@ -123,21 +122,25 @@ class EngineRig:
                 clock=clock,
             ),
             reporter=self.traces,
-            clock=clock,
             entropy=os.urandom,
             patience=patience,
+            bandwidth_bytes_per_s=bandwidth_bytes_per_s,
             make_byte_path=lambda post: LaneLink(post=post, clock=clock, stall_timeout_s=patience.stall_timeout_s),
             on_change=lambda _: self._changed.set(),
         )
 
-    def order_of(self, want_of, *names, **constraints):
+    def order_of(self, want_of, *names, job_id=JOB, priority=0, **constraints):
         """An order for files of these names; `want_of(position)` says what is looked for."""
+        JobStore(self.database).put(
+            JobRecord(job_id=job_id, path=f"{job_id}.yml", job_type=JobType.MULTI_SOURCE, spec_digest="")
+        )
         tracks = tuple(
             TrackOrder(want=want_of(TrackPosition(number)), title=name, stem=name, extension="")
             for number, name in enumerate(names, start=1)
         )
         return JobOrder(
-            job_id=JOB,
+            job_id=job_id,
+            priority=priority,
             generation=1,
             target_dir=str(self.library),
             allowed_root=str(self.library),
@@ -148,15 +151,15 @@ class EngineRig:
     async def fetch(self, order, *, until=lambda _: False):
         """Run the order to its end, or until `until(progress)`; gives its progress."""
         await self.engine.start(order)
-        while (progress := self.engine.progress(JOB)).outcome is None and not until(progress):
+        while (progress := self.engine.progress(order.job_id)).outcome is None and not until(progress):
             self._changed.clear()
             await asyncio.wait_for(self._changed.wait(), TIMEOUT_S)
         return progress
 
-    def events(self):
-        """Every event of the job."""
+    def events(self, job_id=JOB):
+        """Every event of a job."""
         self.traces.flush()
-        return self.traces.events(JOB)
+        return self.traces.events(job_id)
 
 
 @contextmanager

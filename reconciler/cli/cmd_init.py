@@ -29,6 +29,9 @@ CONFIGURATION = """\
 #     peers: ["<peer id>@nas.example.org:7443"]
 #     upload_kbps: 0               # kilobits per second over all peers; 0 = no cap
 
+# transfers:
+#   bandwidth_kbps: 0              # kilobits per second that all jobs together receive; 0 = no cap
+
 # status:
 #   mode: in_file                  # or sidecar (jobs/status/<job_id>.<node>.yml, with progress), both, none
 #   interval_seconds: 15           # at most one status write into a manifest in this time; the end of a job at once

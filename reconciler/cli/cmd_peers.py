@@ -67,12 +67,12 @@ def forget(context: Context, name: str) -> None:
     """Forget all that is known of a peer: its ban is lifted, and the next job meets it as a stranger.
 
     NAME is as `reconciler peers` shows it, with or without its source, and may be shortened to what makes it unique. A
-    running daemon asks it again within ten seconds.
+    name that begins with a hyphen needs its source before it. A running daemon asks the peer again within ten seconds.
 
     \b
     Examples:
-      reconciler peers forget zKx3
-      reconciler peers forget http:peer.example.org:80
+      reconciler peers forget peer.example.org:80
+      reconciler peers forget overlay:-zKx3
     """
     with context.database_to_edit() as database:
         store = PeerStore(database)

@@ -11,9 +11,10 @@ BURST_S = 1.0
 class BandwidthCap:
     """A cap in bytes per second over requests that are paid for in advance; 0 = no cap."""
 
-    def __init__(self, bytes_per_s: float) -> None:
+    def __init__(self, bytes_per_s: float, *, burst_s: float = BURST_S) -> None:
         self._rate = bytes_per_s
-        self._tokens = bytes_per_s * BURST_S
+        self._tokens_max = bytes_per_s * burst_s
+        self._tokens = self._tokens_max
         self._at_s: float | None = None
 
     def may_spend(self, now: float) -> bool:
@@ -31,6 +32,11 @@ class BandwidthCap:
         if self._rate:
             self._tokens -= size_bytes
 
+    def give_back(self, size_bytes: int) -> None:
+        """Take back what was paid for bytes that will not come."""
+        if self._rate:
+            self._tokens = min(self._tokens_max, self._tokens + size_bytes)
+
     def free_at(self, now: float) -> float:
         """When the next request may be sent."""
         self._refill(now)
@@ -40,5 +46,5 @@ class BandwidthCap:
 
     def _refill(self, now: float) -> None:
         if self._at_s is not None and self._rate:
-            self._tokens = min(self._rate * BURST_S, self._tokens + (now - self._at_s) * self._rate)
+            self._tokens = min(self._tokens_max, self._tokens + (now - self._at_s) * self._rate)
         self._at_s = now

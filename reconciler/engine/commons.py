@@ -6,6 +6,7 @@ Owns: the words in which a job asks and tells. Never: answers (engine.neighbours
 from dataclasses import dataclass
 from typing import Protocol
 
+from reconciler.engine.events import TransferId
 from reconciler.sources.base import PeerKey
 
 
@@ -26,15 +27,32 @@ class Prior:
 STRANGER = Prior()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A request that a job would send to a peer."""
+
+    peer: PeerKey
+    size_bytes: int
+    chunk_bytes: int
+    throughput_bytes_per_s: float
+    """The peer's speed, as far as the job may use it."""
+    requests_max: int
+    """What the peer's etiquette bears, from all jobs together."""
+    streams: bool
+    """Whether it comes as one stream, whose rate nobody here can choose."""
+
+
 class Commons(Protocol):
     """What a running job shares with the others. Called on the loop's thread; `now` is monotonic."""
+
+    # ---- what is known of peers --------------------------------------------------------------------------------------
 
     def prior(self, peer: PeerKey, now: float) -> Prior:
         """What is known of a peer that the job meets."""
         ...
 
-    def delivered(self, peer: PeerKey, *, bytes_received: int, duration_s: float) -> None:
-        """A peer has brought a good chunk."""
+    def delivered(self, peer: PeerKey, *, bytes_received: int, duration_s: float | None) -> None:
+        """A peer has brought a good chunk; None where the time that it took says nothing of the peer's speed."""
         ...
 
     def refused(self, peer: PeerKey) -> None:
@@ -47,4 +65,55 @@ class Commons(Protocol):
 
     def lied(self, peer: PeerKey, reason: str, now: float) -> None:
         """A peer has broken its own word: no job may ask it until its ban ends."""
+        ...
+
+    # ---- whose turn it is --------------------------------------------------------------------------------------------
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the job waits for its turn somewhere: it is woken then, or comes at `next_turn`."""
+        ...
+
+    def weigh(self, priority: int) -> None:
+        """Let the job's share follow another priority."""
+        ...
+
+    def take_calls(self, now: float) -> frozenset[PeerKey]:
+        """The peers that the job should look at: its turn has come there. Each is told once."""
+        ...
+
+    def look(self, peer: PeerKey) -> None:
+        """The job looks at a peer anew: it does not wait for it until it is refused again."""
+        ...
+
+    def bounded(self, peer: PeerKey, bytes_per_s: float) -> float:
+        """A peer's speed, as far as the size of one request may follow it."""
+        ...
+
+    def is_shared(self, peer: PeerKey) -> bool:
+        """Whether other jobs use this peer now, or would: `may_ask` then tells what is enough for it."""
+        ...
+
+    def may_ask(self, ask: Ask, now: float) -> bool:
+        """Whether the request may be sent now; where it may not, the job waits for its turn."""
+        ...
+
+    def asked(self, transfer: TransferId, ask: Ask, now: float) -> None:
+        """The request was sent."""
+        ...
+
+    def came(self, transfer: TransferId, *, bytes_owed: int, now: float) -> None:
+        """Some of a request came; so much of it is still to come."""
+        ...
+
+    def ended(self, transfer: TransferId) -> None:
+        """A request is over, whatever came of it."""
+        ...
+
+    def owed_by(self, peer: PeerKey) -> int:
+        """Bytes that a peer owes all jobs together."""
+        ...
+
+    def next_turn(self, now: float) -> float | None:
+        """When the job should ask again though nothing happens; None where it is told."""
         ...

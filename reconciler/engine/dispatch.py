@@ -10,6 +10,7 @@ moment comes for which an idle peer waits. So the work of an event does not grow
 from collections.abc import Callable, Iterable, Sequence
 
 from reconciler.engine.bandwidth import BandwidthCap
+from reconciler.engine.commons import Ask, Commons
 from reconciler.engine.events import Command, Read, TransferId
 from reconciler.engine.notes import handover_note
 from reconciler.engine.peers import Peer
@@ -44,9 +45,16 @@ class Dispatch:
     """
 
     def __init__(
-        self, swarm: Swarm, *, cap: BandwidthCap, out: list[Command], waiting_bytes: Callable[[], int]
+        self,
+        swarm: Swarm,
+        *,
+        cap: BandwidthCap,
+        out: list[Command],
+        waiting_bytes: Callable[[], int],
+        commons: Commons,
     ) -> None:
         self._swarm = swarm
+        self._commons = commons
         self.cap = cap
         """What may be asked of the overlay; replaced when the manifest says otherwise."""
         self._out = out
@@ -63,6 +71,9 @@ class Dispatch:
     def serve(self, tracks: Sequence[Fetching], *, now: float) -> None:
         """Ask every peer that may take a request, and that something has changed for, for the best there is."""
         stirred, self._swarm.stirred = self._swarm.stirred, set()
+        for key in self._commons.take_calls(now):
+            self._commons.look(key)
+            stirred.add(key)
         seen: list[tuple[object, ...]] = [
             (track.plan, track.plan.freed, track.only, id(track.offers)) for track in tracks
         ]
@@ -91,6 +102,22 @@ class Dispatch:
 
     def _ask(self, peer: Peer, now: float) -> bool:
         """Send `peer` one more request; False where none is due, and it is known when to look again."""
+        self._commons.look(peer.key)
+        owed_bytes = self._swarm.owed_by(peer)
+        if not self._may_take(peer, owed_bytes, now):
+            return False
+        lease = self._lease(peer, owed_bytes, now)
+        if lease is None:
+            if self._swarm.transfers:
+                self._look_at_s = min(self._look_at_s, now + IDLE_LOOK_S)
+            return False
+        if not self._commons.may_ask(_ask_of(lease, peer), now):
+            return False
+        self._request(lease, peer, now)
+        return True
+
+    def _may_take(self, peer: Peer, owed_bytes: int, now: float) -> bool:
+        """Whether `peer` should be sent one more request now, as far as this job is concerned."""
         if not peer.usable or len(peer.transfers) >= peer.requests_max():
             return False
         if now < peer.not_before_s:
@@ -99,22 +126,15 @@ class Dispatch:
         if peer.source == "overlay" and not self.cap.may_spend(now):
             self._look_at_s = min(self._look_at_s, self.cap.free_at(now))
             return False
-        owed_bytes = self._swarm.owed_by(peer)
-        if not wants_more(peer, owed_bytes=owed_bytes, chunk_bytes=self._tracks[0].plan.chunk_bytes):
-            return False
-        lease = self._lease(peer, owed_bytes, now)
-        if lease is None:
-            if self._swarm.transfers:
-                self._look_at_s = min(self._look_at_s, now + IDLE_LOOK_S)
-            return False
-        self._request(lease, peer, now)
-        return True
+        more = wants_more(peer, owed_bytes=owed_bytes, chunk_bytes=self._tracks[0].plan.chunk_bytes)
+        return more or self._commons.is_shared(peer.key)
 
     def _lease(self, peer: Peer, owed_bytes: int, now: float) -> Lease | None:
         """What to ask `peer` for: missing chunks, else some that others owe and will be late with."""
         usable = peer.usable_bytes_per_s()
         if peer.source == "overlay":
             usable = self.cap.bounded(usable)
+        usable = self._commons.bounded(peer.key, usable)
         outlook = self._outlook(now)
         size = request_bytes(peer, owed_bytes=owed_bytes, usable_bytes_per_s=usable, outlook=outlook)
         streamed = self._streamed() if peer.etiquette.sequential else ()
@@ -195,6 +215,8 @@ class Dispatch:
             lease = Lease(track=late.track, offer=late.track.offers[peer.key], first=first, last=last)
             if self._comes_sooner(lease, peer, owed_bytes, self._outlook(now), now):
                 return None
+            if not self._commons.may_ask(_ask_of(lease, peer), now):
+                return None
             del ends[nth]
             self._hand_over(late, peer, len(chunks), now)
             return lease
@@ -231,6 +253,7 @@ class Dispatch:
 
     def _request(self, lease: Lease, peer: Peer, now: float) -> None:
         transfer = self._swarm.begin(lease, peer, now)
+        self._commons.asked(transfer.id, _ask_of(lease, peer), now)
         if peer.source == "overlay":
             self.cap.spend(transfer.bytes_owed, now)
         self._out.append(
@@ -243,3 +266,14 @@ class Dispatch:
                 expected=lease.track.expected(lease.first, lease.last),
             )
         )
+
+
+def _ask_of(lease: Lease, peer: Peer) -> Ask:
+    return Ask(
+        peer=peer.key,
+        size_bytes=lease.track.plan.span(lease.first, lease.last),
+        chunk_bytes=lease.track.plan.chunk_bytes,
+        throughput_bytes_per_s=peer.usable_bytes_per_s(),
+        requests_max=peer.etiquette.requests_in_flight_max,
+        streams=peer.etiquette.sequential,
+    )

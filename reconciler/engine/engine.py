@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from loguru import logger
 
-from reconciler.clock import Clock
 from reconciler.engine.disk import JobDisk, Shelves
 from reconciler.engine.job import JobMachine
 from reconciler.engine.lane_orders import BytePath, LaneEvent, PartId, Post
@@ -38,16 +37,16 @@ class Engine:
         sources: tuple[Source, ...],
         shelves: Shelves,
         reporter: Reporter,
-        clock: Clock,
         entropy: Callable[[int], bytes],
         patience: Patience,
+        bandwidth_bytes_per_s: float,
         make_byte_path: Callable[[Post], BytePath],
         on_change: Callable[[JobId], None],
     ) -> None:
         self._sources: Mapping[str, Source] = {source.name: source for source in sources}
         self._shelves = shelves
         self._reporter = reporter
-        self._clock = clock
+        self._clock = shelves.clock
         self._entropy = entropy
         self._patience = patience
         self._make_byte_path = make_byte_path
@@ -57,8 +56,8 @@ class Engine:
         """What each running job was last asked for."""
         self._ended: dict[JobId, JobProgress] = {}
         self._lanes: BytePath | None = None
-        self._neighbours = Neighbours()
-        self._memory = PeerMemory(shelves.peers, self._neighbours, clock)
+        self._neighbours = Neighbours(bandwidth_bytes_per_s=bandwidth_bytes_per_s)
+        self._memory = PeerMemory(shelves.peers, self._neighbours, shelves.clock)
         self._part_numbers = itertools.count(1)
         self._tasks: asyncio.TaskGroup | None = None
         self._open = asyncio.Event()
@@ -144,7 +143,7 @@ class Engine:
             order,
             etiquettes=self._etiquettes(order.constraints),
             patience=self._patience,
-            commons=self._neighbours.seat(order.job_id),
+            commons=self._neighbours.seat(order.job_id, priority=order.priority),
         )
         return JobRunner(
             machine,
@@ -197,12 +196,14 @@ class Engine:
             await self._memory.keep()
             self._pass_on()
 
-    def _pass_on(self) -> None:
-        """Tell jobs what they have to know because of others."""
+    def _pass_on(self, stepped: JobId | None = None) -> None:
+        """Tell jobs what they have to know because of others; `stepped` has just looked for itself."""
         for job_id, word in self._neighbours.take_words():
-            running = self._running.get(job_id)
-            if running is not None:
-                running[0].deliver(word)
+            if job_id in self._running:
+                self._running[job_id][0].deliver(word)
+        for job_id in self._neighbours.shares.take_wakes(stepped=stepped):
+            if job_id in self._running:
+                self._running[job_id][0].wake()
 
     def _route(self, events: tuple[LaneEvent, ...]) -> None:
         for told in events:

@@ -5,8 +5,8 @@ what happened and when, `commands` says what to do next (engine.runner does it),
 though nothing happened.
 
 After every step `check_invariants` holds: each chunk is in one state, what is requested somebody holds, no peer has
-more requests than its etiquette allows, a job that is not finished waits for an answer or a deadline, and a finished
-one for neither.
+more requests than its etiquette allows, a job that is not finished waits for an answer, its turn or a deadline, and a
+finished one for nothing.
 """
 
 from collections.abc import Iterator, Mapping
@@ -74,7 +74,9 @@ class JobMachine:
         self._origins = frozenset(name for name, etiquette in etiquettes.items() if etiquette.sequential)
         self._advance = Advance(swarm=self._swarm, origins=self._origins, out=self._out)
         cap = BandwidthCap(order.constraints.overlay_bandwidth_kbps * 1000 / 8)
-        self._dispatch = Dispatch(self._swarm, cap=cap, out=self._out, waiting_bytes=self._waiting_bytes)
+        self._dispatch = Dispatch(
+            self._swarm, cap=cap, out=self._out, waiting_bytes=self._waiting_bytes, commons=commons
+        )
         self._rescue = patience.rescue
         self._tracks = {track.want.position: self._new_track(track) for track in order.tracks}
         self._out.append(
@@ -231,7 +233,8 @@ class JobMachine:
         first = transfer.alone and event.chunk == transfer.first
         timed = not (first and transfer.was_queued)
         peer.delivered(bytes_received=event.bytes_received, duration_s=event.duration_s, first=first, timed=timed)
-        self._commons.delivered(peer.key, bytes_received=event.bytes_received, duration_s=event.duration_s)
+        duration_s = event.duration_s if timed else None
+        self._commons.delivered(peer.key, bytes_received=event.bytes_received, duration_s=duration_s)
 
     @staticmethod
     def _take_chunk(attempt: Attempt, event: ChunkArrived, peer: Peer) -> bool:
@@ -275,6 +278,7 @@ class JobMachine:
         before, kept = self._tracks, 0
         self.order = order
         self._dispatch.cap = BandwidthCap(order.constraints.overlay_bandwidth_kbps * 1000 / 8)
+        self._commons.weigh(order.priority)
         self._tracks, fresh = {}, []
         for wanted in order.tracks:
             track = before.get(wanted.want.position)
@@ -342,6 +346,8 @@ class JobMachine:
         for each in (self._swarm.next_deadline(), self._dispatch.next_deadline()):
             if each is not None:
                 yield each
+        if (turn := self._commons.next_turn(self._now)) is not None:
+            yield turn
 
     def check_invariants(self) -> None:
         """See the module docstring. Looks at every chunk: `check_step` is for after every event."""
@@ -363,6 +369,7 @@ class JobMachine:
                 or self._swarm.transfers
                 or any(track.awaits_answer for track in self._tracks.values())
             )
-            assert waits or self._out or self.next_deadline() is not None, "nothing will ever happen again"
+            told = self._commons.is_waiting or self._out
+            assert waits or told or self.next_deadline() is not None, "nothing will ever happen again"
         else:
             assert self.next_deadline() is None

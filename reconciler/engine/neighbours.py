@@ -6,22 +6,24 @@ fetches (engine.job), or keeps anything on a disk.
 
 from collections.abc import Iterable
 
-from reconciler.engine.commons import Prior
-from reconciler.engine.events import Event, PeerJudged
+from reconciler.engine.commons import Ask, Prior
+from reconciler.engine.events import PeerJudged, TransferId
 from reconciler.engine.reputation import Book, Sight
+from reconciler.engine.shares import Shares
 from reconciler.ids import JobId
 from reconciler.sources.base import PeerKey
 
 
 class Neighbours:
-    """All running jobs, as far as they concern each other."""
+    """All running jobs, as far as they concern each other. `bandwidth_bytes_per_s` is the cap over them; 0 = none."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, bandwidth_bytes_per_s: float) -> None:
         self.book = Book()
         """What is known of peers."""
+        self.shares = Shares(bandwidth_bytes_per_s=bandwidth_bytes_per_s)
         self._wall_ahead_s = 0.0
         self._seats: dict[JobId, Seat] = {}
-        self._words: list[tuple[JobId, Event]] = []
+        self._words: list[tuple[JobId, PeerJudged]] = []
 
     def tell_time(self, *, wall: float, monotonic: float) -> None:
         """Say what time it is for people; jobs give the monotonic one."""
@@ -31,15 +33,17 @@ class Neighbours:
         """The time for people at monotonic time `now`."""
         return now + self._wall_ahead_s
 
-    def seat(self, job_id: JobId) -> "Seat":
+    def seat(self, job_id: JobId, *, priority: int) -> "Seat":
         """Let a job take part until it leaves."""
+        self.shares.join(job_id, priority=priority)
         self._seats[job_id] = seat = Seat(job_id, self)
         return seat
 
     def leave(self, job_id: JobId, now: float) -> None:
-        """A job has ended; what it saw is kept."""
+        """A job has ended; what it saw is kept, what it had is free."""
         self._harvest(job_id, now)
         self._seats.pop(job_id, None)
+        self.shares.leave(job_id)
 
     def harvest(self, now: float) -> None:
         """Let what every job has seen join what is known."""
@@ -60,7 +64,7 @@ class Neighbours:
         for peer in forgotten:
             self._words += [(job_id, PeerJudged(peer=peer, banned="")) for job_id in self._seats]
 
-    def take_words(self) -> list[tuple[JobId, Event]]:
+    def take_words(self) -> list[tuple[JobId, PeerJudged]]:
         """What jobs have to be told, in order; each word is given out once."""
         words, self._words = self._words, []
         return words
@@ -79,17 +83,23 @@ class Seat:
         self._neighbours = neighbours
         # Bounded by the peers of a job (engine.swarm.PEERS_MAX): only who was asked is seen.
         self._sights: dict[PeerKey, Sight] = {}
+        self._open: dict[TransferId, tuple[Ask, int]] = {}
+        """Each request with what it still owes."""
+
+    # ---- what is known of peers --------------------------------------------------------------------------------------
 
     def prior(self, peer: PeerKey, now: float) -> Prior:
         """What is known of a peer that the job meets."""
         return self._neighbours.book.prior(peer, self._neighbours.wall(now))
 
-    def delivered(self, peer: PeerKey, *, bytes_received: int, duration_s: float) -> None:
+    def delivered(self, peer: PeerKey, *, bytes_received: int, duration_s: float | None) -> None:
         """A peer has brought a good chunk."""
         sight = self._sight(peer)
         sight.chunks_good += 1
-        sight.bytes_accepted += bytes_received
-        sight.seconds += duration_s
+        if duration_s is not None:
+            sight.bytes_timed += bytes_received
+            sight.seconds += duration_s
+        self._neighbours.shares.proved(peer)
 
     def refused(self, peer: PeerKey) -> None:
         """A peer has brought a wrong chunk."""
@@ -114,3 +124,58 @@ class Seat:
 
     def _sight(self, peer: PeerKey) -> Sight:
         return self._sights.setdefault(peer, Sight())
+
+    # ---- whose turn it is --------------------------------------------------------------------------------------------
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the job waits for its turn somewhere."""
+        return self._neighbours.shares.is_waiting(self._job_id)
+
+    def weigh(self, priority: int) -> None:
+        """Let the job's share follow another priority."""
+        self._neighbours.shares.weigh(self._job_id, priority=priority)
+
+    def take_calls(self, now: float) -> frozenset[PeerKey]:
+        """The peers that the job should look at: its turn has come there."""
+        return self._neighbours.shares.take_calls(self._job_id, now)
+
+    def look(self, peer: PeerKey) -> None:
+        """The job looks at a peer anew: it does not wait for it until it is refused again."""
+        self._neighbours.shares.look(self._job_id, peer)
+
+    def bounded(self, peer: PeerKey, bytes_per_s: float) -> float:
+        """A peer's speed, as far as the size of one request may follow it."""
+        return self._neighbours.shares.bounded(self._job_id, peer, bytes_per_s)
+
+    def is_shared(self, peer: PeerKey) -> bool:
+        """Whether other jobs use this peer now, or would."""
+        return self._neighbours.shares.is_shared(self._job_id, peer)
+
+    def may_ask(self, ask: Ask, now: float) -> bool:
+        """Whether the request may be sent now; where it may not, the job waits for its turn."""
+        return self._neighbours.shares.may_ask(self._job_id, ask, now)
+
+    def asked(self, transfer: TransferId, ask: Ask, now: float) -> None:
+        """The request was sent."""
+        self._open[transfer] = ask, ask.size_bytes
+        self._neighbours.shares.asked(self._job_id, ask, now)
+
+    def came(self, transfer: TransferId, *, bytes_owed: int, now: float) -> None:
+        """Some of a request came; so much of it is still to come."""
+        ask, before = self._open[transfer]
+        self._open[transfer] = ask, bytes_owed
+        self._neighbours.shares.came(self._job_id, ask, before - bytes_owed, now)
+
+    def ended(self, transfer: TransferId) -> None:
+        """A request is over, whatever came of it."""
+        ask, owed = self._open.pop(transfer)
+        self._neighbours.shares.ended(self._job_id, ask, owed)
+
+    def owed_by(self, peer: PeerKey) -> int:
+        """Bytes that a peer owes all jobs together."""
+        return self._neighbours.shares.owed_by(peer)
+
+    def next_turn(self, now: float) -> float | None:
+        """When the job should ask again though nothing happens."""
+        return self._neighbours.shares.next_turn(self._job_id, now)

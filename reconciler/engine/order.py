@@ -39,6 +39,8 @@ class JobOrder:
     """Absolute path of the library root that `target_dir` lies below; exists."""
     constraints: Constraints
     tracks: tuple[TrackOrder, ...]
+    priority: int = 0
+    """From -100 to 100: its share of the line and of peers among the jobs that run (engine.shares)."""
 
 
 TrackPhase = Literal["pending", "searching", "fetching", "verifying", "completed", "failed"]

@@ -50,8 +50,10 @@ NAMED_BY_MANIFESTS = frozenset({"http"})
 class Sight:
     """What one job has seen of one peer since it was last asked."""
 
-    bytes_accepted: int = 0
+    bytes_timed: int = 0
+    """Of good chunks whose time says something of its speed."""
     seconds: float = 0.0
+    """In which those came."""
     chunks_good: int = 0
     chunks_refused: int = 0
     errors: int = 0
@@ -80,7 +82,7 @@ def merged(before: Reputation | None, peer: str, sight: Sight, now: float) -> Re
     return replace(
         known,
         last_seen=now,
-        recent_bytes=known.recent_bytes * kept + sight.bytes_accepted,
+        recent_bytes=known.recent_bytes * kept + sight.bytes_timed,
         recent_seconds=known.recent_seconds * kept + sight.seconds,
         recent_good=known.recent_good * kept + sight.chunks_good,
         recent_errors=known.recent_errors * kept + sight.errors + sight.chunks_refused,

@@ -64,7 +64,7 @@ class Surroundings:
     clock: Clock
     entropy: Callable[[int], bytes]
     """Random bytes of the asked length."""
-    stepped: Callable[[], None]
+    stepped: Callable[[JobId], None]
     """Called when a job has taken a step: others may have to be told of it."""
 
 
@@ -130,6 +130,11 @@ class JobRunner:
         self._disk = self._disk.under(order)
         self.deliver(OrderChanged(order=order))
 
+    def wake(self) -> None:
+        """Have the job look again; nothing where something waits for it anyway."""
+        if self._inbox.empty():
+            self.deliver(TimePassed())
+
     def stop(self) -> None:
         """Ask the job to let go; `run` ends soon after."""
         self.deliver(StopAsked())
@@ -147,7 +152,7 @@ class JobRunner:
                     for command in self._machine.commands():
                         self._perform(command, tasks, asking)
                     self._tell()
-                    self._around.stepped()
+                    self._around.stepped(self._machine.order.job_id)
                     if self._machine.outcome is not None:
                         break
                     await self._step()

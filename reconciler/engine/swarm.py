@@ -168,7 +168,7 @@ class Swarm:
             plan=plan,
             first=lease.first,
             last=lease.last,
-            ahead=self.owed_by(peer),
+            ahead=self._commons.owed_by(peer.key),
             now=now,
             grace_s=self._stall_timeout_s,
         )
@@ -218,6 +218,7 @@ class Swarm:
             return None
         peer = self.peers[transfer.offer.peer]
         transfer.came(event.chunk, now=now)
+        self._commons.came(transfer.id, bytes_owed=transfer.bytes_owed, now=now)
         self._late_s = min(self._late_s, transfer.deadline_s)
         peer.moved_s = now
         self.stirred.add(peer.key)
@@ -262,6 +263,7 @@ class Swarm:
                 transfer.release()
             self.peers[transfer.offer.peer].transfers.discard(transfer_id)
             self.stirred.add(transfer.offer.peer)
+            self._commons.ended(transfer_id)
         return transfer
 
     def ended(self, transfer_id: TransferId) -> None:

@@ -99,6 +99,7 @@ def order_of(
         allowed_root=str(plan.allowed_root),
         constraints=manifest.spec.constraints,
         tracks=tuple(track for track in plan.tracks if track.want.position not in held),
+        priority=manifest.directives.priority,
     )
 
 

@@ -23,7 +23,7 @@ class Reputation:
     """`<source>:<name>`; the name is the peer's own: escape it wherever it is shown."""
     last_seen: float
     recent_bytes: float = 0.0
-    """Of accepted chunks."""
+    """Of accepted chunks that were timed."""
     recent_seconds: float = 0.0
     """In which those came."""
     recent_good: float = 0.0

@@ -120,9 +120,9 @@ def engine_on(
             clock=clock,
         ),
         reporter=traces,
-        clock=clock,
         entropy=os.urandom,
         patience=Patience(stall_timeout_s=asked["stall_timeout_s"], rescue=RescuePolicy()),
+        bandwidth_bytes_per_s=0.0,
         make_byte_path=lambda post: lanes.make(post, clock),
         on_change=lambda _: changed.set(),
     )

@@ -136,7 +136,7 @@ class World:
     in_flight_max: int = 2
     stall_timeout_s: float = 15.0
     kept: dict[TrackPosition, dict[ChunkIndex, bytes]] = field(default_factory=dict)
-    neighbours: Neighbours = field(default_factory=Neighbours)
+    neighbours: Neighbours = field(default_factory=lambda: Neighbours(bandwidth_bytes_per_s=0.0))
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
@@ -151,7 +151,7 @@ class World:
             self.order,
             etiquettes={"overlay": etiquette},
             patience=Patience(stall_timeout_s=self.stall_timeout_s, rescue=RescuePolicy()),
-            commons=self.neighbours.seat(self.order.job_id),
+            commons=self.neighbours.seat(self.order.job_id, priority=self.order.priority),
         )
         self.result = Result(
             outcome=None,
@@ -168,24 +168,32 @@ class World:
     def run(self, *, until_s: float = 36_000.0, stop_at_s: float | None = None) -> Result:
         """Run until the job ends, nothing happens any more, or virtual time is up."""
         self._obey()
-        while self._heap or self.machine.next_deadline() is not None:
-            if self.machine.outcome is not None or self._now > until_s:
-                break
-            deadline = self.machine.next_deadline()
-            if self._heap and (deadline is None or self._heap[0][0] <= deadline):
-                at, _, transfer, event = heapq.heappop(self._heap)
-                if transfer is not None and transfer in self._dead:
-                    continue
-            else:
-                assert deadline is not None
-                at, event = deadline, TimePassed()
+        while (at := self.next_at()) is not None and self.machine.outcome is None and self._now <= until_s:
             self._now = max(self._now, at)
             if stop_at_s is not None and self._now >= stop_at_s:
                 break
-            self._feed(event)
+            self.step(self._now)
         self.result.outcome = self.machine.outcome
         self.result.seconds = self._now
         return self.result
+
+    def next_at(self) -> float | None:
+        """When something will happen by itself; None = never."""
+        while self._heap and self._heap[0][2] in self._dead:
+            heapq.heappop(self._heap)
+        deadline = self.machine.next_deadline()
+        return min((at for at in (deadline, self._heap[0][0] if self._heap else None) if at is not None), default=None)
+
+    def step(self, now: float) -> Event:
+        """Have happen what is due at `now`; time alone, where nothing is."""
+        self._now = now
+        event: Event = heapq.heappop(self._heap)[3] if self._heap and self._heap[0][0] <= now else TimePassed()
+        self._feed(event)
+        return event
+
+    def tell(self, event: Event, now: float) -> None:
+        """Have something come from outside this world, as soon as it has time."""
+        heapq.heappush(self._heap, (now, next(self._ticket), None, event))
 
     def _feed(self, event: Event) -> None:
         if isinstance(event, ChunkArrived):

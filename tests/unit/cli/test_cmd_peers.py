@@ -12,7 +12,7 @@ from reconciler.errors import InvalidInputError, NotFoundError
 from reconciler.state.database import Database
 from reconciler.state.peers import PeerStore
 
-GOOD = Sight(bytes_accepted=8_000_000, seconds=4.0, chunks_good=30, errors=1, timeouts=1)
+GOOD = Sight(bytes_timed=8_000_000, seconds=4.0, chunks_good=30, errors=1, timeouts=1)
 ALICE, BOB, EVE = "overlay:alice", "http:bob.example.org:80", "soulseek:e\x1b[31mve"
 
 
@@ -81,6 +81,14 @@ def test_forget_takes_a_name_with_or_without_its_source_or_its_beginning(where, 
     """And says what it did."""
     assert ran("peers", "forget", name, *where).startswith("overlay:alice is forgotten\n")
     assert known(tmp_path) == [BOB, EVE]
+
+
+def test_forget_takes_a_name_that_looks_like_an_option_with_its_source(where, tmp_path):
+    """Every 64th overlay id begins with a hyphen."""
+    database = Database.open(tmp_path / "reconciler.db")
+    PeerStore(database).exchange([merged(None, "overlay:-h", GOOD, 1.0)])
+    database.close()
+    assert ran("peers", "forget", "overlay:-", *where).startswith("overlay:-h is forgotten\n")
 
 
 def test_forget_takes_a_name_as_it_is_shown(where, tmp_path):

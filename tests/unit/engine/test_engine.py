@@ -73,9 +73,9 @@ def engine_over(database, folder):
             clock=clock,
         ),
         reporter=traces,
-        clock=clock,
         entropy=bytes,
         patience=Patience(stall_timeout_s=15.0, rescue=RescuePolicy()),
+        bandwidth_bytes_per_s=0.0,
         make_byte_path=lambda _post: Lanes(),
         on_change=lambda _job: None,
     )

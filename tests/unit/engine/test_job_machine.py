@@ -208,7 +208,7 @@ def test_trouble_while_searching_is_told_and_ends_nothing():
         order_of([MB]),
         etiquettes={"overlay": Etiquette(requests_in_flight_max=1)},
         patience=Patience(stall_timeout_s=15, rescue=RescuePolicy()),
-        commons=Neighbours().seat(JOB),
+        commons=Neighbours(bandwidth_bytes_per_s=0.0).seat(JOB, priority=0),
     )
     assert any(isinstance(command, Search) for command in machine.commands())
     trouble = PeerTrouble(peer=PeerKey("overlay:x"), source="overlay", code="unreachable", message="no route")

@@ -34,7 +34,7 @@ class Rig:
     def __init__(self, folder):
         self.database = Database.open(folder / "reconciler.db")
         self.store = PeerStore(self.database)
-        self.neighbours = Neighbours()
+        self.neighbours = Neighbours(bandwidth_bytes_per_s=0.0)
         self.memory = PeerMemory(self.store, self.neighbours, Time())
 
 
@@ -47,7 +47,7 @@ def rig(tmp_path):
 
 def test_what_running_jobs_saw_is_kept_and_read_again(tmp_path, rig):
     """Speed and ban are there for the next start."""
-    seat = rig.neighbours.seat(JOB)
+    seat = rig.neighbours.seat(JOB, priority=0)
 
     async def first():
         await rig.memory.open()
@@ -82,8 +82,8 @@ def test_a_pardon_reaches_running_jobs(tmp_path, rig):
 
     async def main():
         await rig.memory.open()
-        rig.neighbours.seat(JOB).lied(PEER, "lied", now=50.0)
-        rig.neighbours.seat(OTHER)
+        rig.neighbours.seat(JOB, priority=0).lied(PEER, "lied", now=50.0)
+        rig.neighbours.seat(OTHER, priority=0)
         await rig.memory.keep()
         rig.neighbours.take_words()
         beside = Database.open_beside(tmp_path / "reconciler.db")
@@ -104,7 +104,7 @@ def test_what_the_disk_refuses_is_written_the_next_time(tmp_path, rig, monkeypat
 
     async def main():
         await patient.memory.open()
-        patient.neighbours.seat(JOB).delivered(PEER, bytes_received=1, duration_s=1.0)
+        patient.neighbours.seat(JOB, priority=0).delivered(PEER, bytes_received=1, duration_s=1.0)
         held = sqlite3.connect(tmp_path / "reconciler.db", isolation_level=None)
         held.execute("BEGIN IMMEDIATE")
         await patient.memory.keep()

@@ -28,7 +28,7 @@ from reconciler.state.reputations import Reputation
 NOW = 1_790_000_000.0
 DAY = 86_400.0
 PEER = PeerKey("overlay:" + "A" * 43)
-GOOD = Sight(bytes_accepted=64 << 20, seconds=8.0, chunks_good=64)
+GOOD = Sight(bytes_timed=64 << 20, seconds=8.0, chunks_good=64)
 
 
 def known(sight=GOOD, now=NOW):
@@ -38,7 +38,7 @@ def known(sight=GOOD, now=NOW):
 
 def test_what_one_job_saw_is_what_is_known():
     """Speed is bytes by seconds; rates are of all answers."""
-    found = known(Sight(bytes_accepted=8_000_000, seconds=4.0, chunks_good=30, errors=6, timeouts=3, chunks_refused=1))
+    found = known(Sight(bytes_timed=8_000_000, seconds=4.0, chunks_good=30, errors=6, timeouts=3, chunks_refused=1))
     assert throughput_bytes_per_s(found) == 2e6
     assert (error_rate(found), timeout_rate(found)) == (7 / 40, 3 / 40)
     assert (found.chunks_good, found.chunks_refused, found.last_seen) == (30, 1, NOW)
@@ -46,8 +46,8 @@ def test_what_one_job_saw_is_what_is_known():
 
 def test_a_week_halves_what_was_seen_and_counts_stay():
     """After two weeks the newest job weighs four times as much as the one before it."""
-    slow = Sight(bytes_accepted=1_000_000, seconds=10.0, chunks_good=10)
-    fast = Sight(bytes_accepted=10_000_000, seconds=10.0, chunks_good=10)
+    slow = Sight(bytes_timed=1_000_000, seconds=10.0, chunks_good=10)
+    fast = Sight(bytes_timed=10_000_000, seconds=10.0, chunks_good=10)
     found = merged(known(slow), PEER, fast, NOW + 2 * HALF_LIFE_S)
     assert throughput_bytes_per_s(found) == pytest.approx((1_000_000 / 4 + 10_000_000) / (10 / 4 + 10))
     assert found.recent_good == 12.5
@@ -78,7 +78,7 @@ def test_rates_are_rates_and_the_speed_is_between_the_slowest_and_the_fastest(jo
     found, speeds = None, []
     for at, size, seconds, good, errors, timeouts in jobs:
         took = seconds + 1e-3
-        sight = Sight(bytes_accepted=size, seconds=took, chunks_good=good, errors=errors, timeouts=timeouts)
+        sight = Sight(bytes_timed=size, seconds=took, chunks_good=good, errors=errors, timeouts=timeouts)
         found = merged(found, PEER, sight, NOW + at)
         speeds.append(size / took)
         assert 0 <= error_rate(found) <= 1
@@ -131,7 +131,7 @@ def test_a_known_peer_begins_with_its_speed():
 
 def test_a_peer_that_brought_one_chunk_is_a_stranger_still():
     """One chunk may have come in a burst."""
-    assert prior(known(Sight(bytes_accepted=1 << 18, seconds=0.01, chunks_good=1)), NOW) == STRANGER
+    assert prior(known(Sight(bytes_timed=1 << 18, seconds=0.01, chunks_good=1)), NOW) == STRANGER
 
 
 def test_an_unreliable_peer_is_known_for_it_even_where_it_is_a_stranger():

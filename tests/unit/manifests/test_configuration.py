@@ -29,7 +29,7 @@ mesh:
     upload_slots: 3
     upload_slots_per_peer: 1
     upload_kbps: 8000
-transfers: {{stall_timeout_seconds: 2.5, searches_timeout_seconds: 1}}
+transfers: {{stall_timeout_seconds: 2.5, searches_timeout_seconds: 1, bandwidth_kbps: 20000}}
 status: {{interval_seconds: 0}}
 retry: {{interval_seconds: 1, max_interval_seconds: 60, limit: 0}}
 node: {{name: attic, labels: {{disk: large}}}}
@@ -59,6 +59,7 @@ def test_every_key_becomes_a_setting():
     assert overlay.peers == (PeerAddress(peer=PEER, host="2001:db8::1", port=7443),)
     assert (overlay.upload_slots, overlay.upload_slots_per_peer, overlay.upload_kbps) == (3, 1, 8000)
     assert (settings.transfers.stall_timeout_s, settings.transfers.searches_timeout_s) == (2.5, 1.0)
+    assert settings.transfers.bandwidth_kbps == 20_000
     assert settings.status.interval_s == 0
     assert (settings.retry.interval_s, settings.retry.max_interval_s, settings.retry.limit) == (1.0, 60.0, 0)
     assert (settings.node.name, settings.node.labels) == ("attic", {"disk": "large"})

@@ -1,11 +1,13 @@
 """From a spec to what the engine is asked for."""
 
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 import pytest
 from reconcile_builders import JOB, PLACES, artifact, files_spec, manifest, mbid, release_spec, root, track
 
 from reconciler.manifests.model import (
+    Directives,
     DiscographySpec,
     LabelCrateSpec,
     MultiSourceSpec,
@@ -149,6 +151,12 @@ def test_an_order_leaves_out_what_is_held():
     assert [each.want.position for each in order.tracks] == [1, 3]
     assert (order.job_id, order.generation) == (JOB, 4)
     assert (order.target_dir, order.allowed_root) == ("/srv/library", "/srv/library")
+
+
+def test_an_order_has_the_priority_of_its_manifest():
+    """It is the job's share among those that run."""
+    urgent = replace(manifest(), directives=Directives(priority=50))
+    assert order_of(plan_of(release_spec(1), PLACES), urgent, job_id=JOB, generation=1, held=()).priority == 50
 
 
 def test_an_edit_keeps_the_tracks_that_it_does_not_concern():
