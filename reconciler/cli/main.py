@@ -26,7 +26,7 @@ Exit codes: 0 ok, 1 failure, 2 invalid input or usage, 3 not everything complete
 """
 
 
-CommandName = Literal["demo", "init", "run", "validate", "plan", "status", "job", "git-filter"]
+CommandName = Literal["demo", "init", "run", "validate", "plan", "status", "job", "simulate", "git-filter"]
 
 
 class Commands(click.Group):
@@ -75,6 +75,10 @@ def _load(name: CommandName) -> click.Command:  # noqa: PLR0911 - one for each c
             from reconciler.cli.cmd_job import job
 
             return job
+        case "simulate":
+            from reconciler.cli.cmd_simulate import simulate
+
+            return simulate
         case "git-filter":
             from reconciler.cli.cmd_git_filter import git_filter
 

@@ -103,6 +103,7 @@ class TrackMachine:
         self._usable = usable
         self._ban = ban
         self._offers: dict[tuple[PeerKey, str], Offer] = {}
+        self._view: Fetching | None = None
         self._chosen: dict[PeerKey, Offer] = {}
         """Those of the chosen variant."""
         self._first_offer_s: float | None = None
@@ -151,13 +152,16 @@ class TrackMachine:
         """The view for the scheduler; None unless chunks are being fetched."""
         if self.phase is not Phase.FETCHING or self.plan is None:
             return None
-        return Fetching(
-            position=self.position,
-            plan=self.plan,
-            offers=self.offers(),
-            chunk_hashes=self.chunk_hashes,
-            only=self.only,
-        )
+        view = self._view
+        if view is None or view.plan is not self.plan or view.only != self.only:
+            view = self._view = Fetching(
+                position=self.position,
+                plan=self.plan,
+                offers=self.offers(),
+                chunk_hashes=self.chunk_hashes,
+                only=self.only,
+            )
+        return view
 
     def progress(self) -> TrackProgress:
         """What a person sees."""
