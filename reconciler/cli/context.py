@@ -107,6 +107,11 @@ def settings_in(root: Path) -> Settings:
     return found
 
 
+def terminal() -> Console:
+    """Standard output for tables: as wide as the terminal, or as wide as it takes where it is piped."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+
+
 _ROOT = click.option(
     "--root",
     type=click.Path(file_okay=False, path_type=Path),
@@ -131,9 +136,8 @@ def root_options(command: Callable[..., None]) -> Callable[..., None]:
     @_JSON
     @functools.wraps(command)
     def run(*, root: Path, as_json: bool, state: Path | None = None, **rest: object) -> None:
-        console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
         given = None if state is None else state.absolute()
-        command(Context(root=root.absolute(), as_json=as_json, console=console, state_given=given), **rest)
+        command(Context(root=root.absolute(), as_json=as_json, console=terminal(), state_given=given), **rest)
 
     return run
 

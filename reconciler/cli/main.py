@@ -26,7 +26,7 @@ Exit codes: 0 ok, 1 failure, 2 invalid input or usage, 3 not everything complete
 """
 
 
-CommandName = Literal["demo", "init", "run", "validate", "plan", "status", "job", "peers", "git-filter"]
+CommandName = Literal["demo", "init", "run", "validate", "plan", "status", "job", "peers", "simulate", "git-filter"]
 
 
 class Commands(click.Group):
@@ -44,7 +44,7 @@ class Commands(click.Group):
         return _load(cmd_name) if cmd_name in get_args(CommandName) else None  # type: ignore[arg-type]
 
 
-def _load(name: CommandName) -> click.Command:  # noqa: PLR0911 - one for each command
+def _load(name: CommandName) -> click.Command:  # noqa: C901, PLR0911 - one for each command
     # ruff: noqa: PLC0415 - late on purpose, see Commands
     match name:
         case "demo":
@@ -79,6 +79,10 @@ def _load(name: CommandName) -> click.Command:  # noqa: PLR0911 - one for each c
             from reconciler.cli.cmd_peers import peers
 
             return peers
+        case "simulate":
+            from reconciler.cli.cmd_simulate import simulate
+
+            return simulate
         case "git-filter":
             from reconciler.cli.cmd_git_filter import git_filter
 

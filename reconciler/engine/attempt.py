@@ -87,6 +87,7 @@ class Attempt:
         self._usable = usable
         self._ban = ban
         self._chosen = chosen
+        self._view: Fetching | None = None
         self._helpers: Variant | None = None
         self._all: tuple[dict[PeerKey, Offer], dict[PeerKey, Offer], dict[PeerKey, Offer]] | None = None
         """Its own offers, the helpers', and both: the same object while neither changes."""
@@ -141,14 +142,18 @@ class Attempt:
         """The view for the scheduler; None unless chunks are being fetched."""
         if self.phase is not AttemptPhase.FETCHING or self.plan is None or self.paused:
             return None
-        return Fetching(
-            position=self.position,
-            plan=self.plan,
-            offers=self.offers(),
-            chunk_hashes=self.chunk_hashes,
-            part_id=self.part_id,
-            only=self.only,
-        )
+        view, offers = self._view, self.offers()
+        known = view is not None and (view.plan, view.only) == (self.plan, self.only) and view.offers is offers
+        if view is None or not known or view.chunk_hashes is not self.chunk_hashes:
+            view = self._view = Fetching(
+                position=self.position,
+                plan=self.plan,
+                offers=offers,
+                chunk_hashes=self.chunk_hashes,
+                part_id=self.part_id,
+                only=self.only,
+            )
+        return view
 
     def judge(self, chunk: ChunkIndex, found: ChunkPrint, said: bool | None) -> bool | None:  # noqa: FBT001 - three-valued
         """Whether a chunk that came is right: as the lane `said`, or by a list that came after it was asked for."""

@@ -32,11 +32,13 @@ from reconciler.engine.transfers import Transfer
 from reconciler.ids import ChunkIndex, TrackPosition
 from reconciler.overlay.merkle import CHUNK_BYTES
 
-# How often idle peers are looked at while others are at work: what is late grows later with time alone.
+# When idle peers are looked at again while others are at work: what is late grows later with time alone. Where a look
+# changed nothing, the next waits twice as long, up to two seconds, so that a swarm that waits for one slow peer rests.
 IDLE_LOOK_S = 0.25
+LOOKS_DOUBLED_MAX = 3
 
 # How old the sums over all peers may be: they are for judging seconds.
-OUTLOOK_AGE_S = 0.05
+OUTLOOK_AGE_S = 0.1
 
 
 class Dispatch:
@@ -61,6 +63,8 @@ class Dispatch:
         self._waiting_bytes = waiting_bytes
         self._seen: list[tuple[object, ...]] = []
         self._look_at_s = float("inf")
+        self._idle_looks = 0
+        """Looks in a row that led to no request."""
         self._tracks: Sequence[Fetching] = ()
         self._ends_at_s = float("-inf")
         self._ends_seen: list[Overdue] = []
@@ -78,16 +82,19 @@ class Dispatch:
             (track.plan, track.plan.freed, track.only, id(track.offers)) for track in tracks
         ]
         peers: Iterable[Peer] = (self._swarm.peers[key] for key in stirred)
-        if seen != self._seen or now >= self._look_at_s:
+        looks = now >= self._look_at_s
+        if looks or seen != self._seen:
             peers = self._swarm.peers.values()
             self._look_at_s = float("inf")
             self._sums = (float("-inf"), 0, 0.0)
             self._ends_at_s = float("-inf")
         self._tracks = tracks
         if tracks:
+            asked = False
             for peer in self._in_turn(peers):
                 while self._ask(peer, now):
-                    pass
+                    asked = True
+            self._idle_looks = 0 if asked else self._idle_looks + looks
         self._seen = seen  # what has become free meanwhile is seen as news by the next event
 
     def next_deadline(self) -> float | None:
@@ -109,7 +116,8 @@ class Dispatch:
         lease = self._lease(peer, owed_bytes, now)
         if lease is None:
             if self._swarm.transfers:
-                self._look_at_s = min(self._look_at_s, now + IDLE_LOOK_S)
+                wait_s = IDLE_LOOK_S * 2 ** min(self._idle_looks, LOOKS_DOUBLED_MAX)
+                self._look_at_s = min(self._look_at_s, now + wait_s)
             return False
         if not self._commons.may_ask(_ask_of(lease, peer), now):
             return False

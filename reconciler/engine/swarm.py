@@ -319,11 +319,16 @@ class Swarm:
     def check_invariants(self) -> None:
         """No peer has more requests than its etiquette allows, and each account stands on both sides."""
         live: Counter[int] = Counter()
-        for peer in self.peers.values():
-            assert len(peer.transfers) <= peer.etiquette.requests_in_flight_max, f"{peer.name} was asked for too much"
-            assert all(self.transfers[each].offer.peer == peer.key for each in peer.transfers)
         for transfer in self.transfers.values():
-            live[id(transfer.plan)] += not transfer.cancelled
-            assert transfer.cancelled or transfer.deadline_s >= self._late_s, f"nobody will notice {transfer.id} late"
-        assert sum(len(peer.transfers) for peer in self.peers.values()) == len(self.transfers)
+            peer = self.peers[transfer.offer.peer]
+            assert transfer.id in peer.transfers, f"{peer.name} does not know of {transfer.id}"
+            if not transfer.cancelled:
+                live[id(transfer.plan)] += 1
+                assert transfer.deadline_s >= self._late_s, f"nobody will notice {transfer.id} late"
+        total = 0
+        for peer in self.peers.values():
+            count = len(peer.transfers)
+            total += count
+            assert count <= peer.etiquette.requests_in_flight_max, f"{peer.name} was asked for too much"
+        assert total == len(self.transfers), "a peer knows of a request that is closed"
         assert +live == +self._live, "requests under way do not add up"
