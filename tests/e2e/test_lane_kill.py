@@ -14,14 +14,15 @@ def test_after_kill_9_of_a_lane_process_the_job_completes(tmp_path):
     """The run ends well, every file is right, and nothing that was verified is asked for again."""
     scene = make_scene(tmp_path)
     words = command("run", "--once", "--root", scene.root, "--state", scene.state)
-    with running_peers(scene):
-        daemon = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        eventually(lambda: sum(map(len, journaled(scene.state).values())) >= 8, "some chunks are here")
-        lanes = lane_processes(daemon.pid)
-        os.kill(lanes[0], signal.SIGKILL)
-        eventually(lambda: not is_running(lanes[0]), "it ends")
-        assert daemon.wait(timeout=60) == 0
-    assert lanes, "the daemon has its lanes in other processes"
+    with running_peers(scene), subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as daemon:
+        try:
+            eventually(lambda: sum(map(len, journaled(scene.state).values())) >= 8, "some chunks are here")
+            victim = lane_processes(daemon.pid)[0]
+            os.kill(victim, signal.SIGKILL)
+            eventually(lambda: not is_running(victim), "it ends")
+            assert daemon.wait(timeout=60) == 0
+        finally:
+            daemon.kill()
     events = events_of(scene.root, scene.state)
     assert sum(event.type == "TrackComplete" and not event.is_error for event in events) == len(scene.originals)
     assert_nothing_verified_is_asked_for_again(events)
