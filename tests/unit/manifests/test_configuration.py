@@ -34,6 +34,7 @@ retry: {{interval_seconds: 1, max_interval_seconds: 60, limit: 0}}
 node: {{name: attic, labels: {{disk: large}}}}
 watch: {{rescan_seconds: 60, poll_seconds: 2.5}}
 git: {{status_ref: true, interval_seconds: 90}}
+musicbrainz: {{url: "http://mirror:5000/ws/2", rate_per_second: 20, contact: me@example.org, offline: true}}
 """
 
 
@@ -52,6 +53,9 @@ def test_every_key_becomes_a_setting():
     assert (settings.node.name, settings.node.labels) == ("attic", {"disk": "large"})
     assert (settings.watch.rescan_s, settings.watch.poll_s) == (60.0, 2.5)
     assert (settings.git.status_ref, settings.git.interval_s) == (True, 90.0)
+    musicbrainz = settings.musicbrainz
+    assert (musicbrainz.url, musicbrainz.rate_per_s) == ("http://mirror:5000/ws/2", 20.0)
+    assert (musicbrainz.contact, musicbrainz.offline) == ("me@example.org", True)
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "mesh:\n  # overlay: later\n", "mesh: {overlay: {peers: []}}\n"])
