@@ -170,6 +170,20 @@ class SoulseekSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MusicBrainzSettings:
+    """Where releases, artists and labels are looked up."""
+
+    url: str = "https://musicbrainz.org/ws/2"
+    """Of the web service (WS/2), without a slash at its end."""
+    rate_per_s: float = 1.0
+    """Requests per second of this whole process; at musicbrainz.org never more than 1."""
+    contact: str = ""
+    """An address or URL by which MusicBrainz can reach whoever runs this."""
+    offline: bool = False
+    """Ask nobody; what was looked up before is used, however old."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that can be configured."""
 
@@ -182,6 +196,7 @@ class Settings:
     watch: WatchSettings = field(default_factory=WatchSettings)
     git: GitSettings = field(default_factory=GitSettings)
     soulseek: SoulseekSettings = field(default_factory=SoulseekSettings)
+    musicbrainz: MusicBrainzSettings = field(default_factory=MusicBrainzSettings)
 
 
 def settings_of(document: Mapping[str, Any]) -> Settings:
@@ -191,6 +206,8 @@ def settings_of(document: Mapping[str, Any]) -> Settings:
     transfers = dict(document.get("transfers", {}))
     rescue = transfers.pop("rescue_mode", {})
     listen = overlay.pop("listen", "")
+    musicbrainz = dict(document.get("musicbrainz", {}))
+    rate_per_s = musicbrainz.pop("rate_per_second", MusicBrainzSettings().rate_per_s)
     peers = tuple(parse_peer_address(text) for text in overlay.pop("peers", ()))
     return Settings(
         library=LibrarySettings(roots=tuple(library.get("roots", ())), naming=library.get("naming")),
@@ -204,6 +221,7 @@ def settings_of(document: Mapping[str, Any]) -> Settings:
         watch=WatchSettings(**_in_seconds(document.get("watch", {}))),
         git=GitSettings(**_in_seconds(document.get("git", {}))),
         soulseek=_soulseek(document.get("soulseek", {})),
+        musicbrainz=MusicBrainzSettings(rate_per_s=rate_per_s, **musicbrainz),
     )
 
 

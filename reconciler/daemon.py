@@ -33,11 +33,15 @@ from reconciler.errors import BadConfigurationError, DiskError
 from reconciler.ids import JobId
 from reconciler.library.index import LibraryIndex
 from reconciler.manifests.model import OverlayPeerSource
+from reconciler.musicbrainz.answers import Answers
+from reconciler.musicbrainz.client import MusicBrainz
+from reconciler.musicbrainz.resolutions import ResolutionStore
 from reconciler.overlay.fairness import UploadLimits
 from reconciler.overlay.identity import Identity
 from reconciler.overlay.keyfile import load_or_make
 from reconciler.overlay.server import OverlayServer
 from reconciler.reconcile.finalise import RunResult
+from reconciler.reconcile.lookups import LookUps
 from reconciler.reconcile.loop import Reconciler, Surroundings
 from reconciler.reconcile.observe import Folders
 from reconciler.reconcile.policy import policy_of
@@ -113,11 +117,23 @@ class Daemon:
             make_byte_path=self._byte_path,
             on_change=self._on_change,
         )
+        self._musicbrainz = MusicBrainz(settings.musicbrainz, memory=Answers(database), clock=self._clock)
         policy = policy_of(settings, root=PurePosixPath(places.root), hostname=socket.gethostname())
         self._status_ref = (
             StatusRef(root=places.root, node=policy.node.name, store=store, interval_s=settings.git.interval_s)
             if settings.git.status_ref
             else None
+        )
+        resolutions = ResolutionStore(database)
+        self._lookups = LookUps(
+            catalogue=self._musicbrainz,
+            resolutions=resolutions,
+            reporter=self.traces,
+            clock=self._clock,
+            chance=random.random,
+            entropy=os.urandom,
+            policy=policy,
+            on_end=self._on_change,
         )
         self._reconciler = Reconciler(
             Surroundings(
@@ -125,6 +141,8 @@ class Daemon:
                 store=store,
                 sightings=SightingStore(database),
                 engine=self.engine,
+                lookups=self._lookups,
+                resolutions=resolutions,
                 traces=self.traces,
                 clock=self._clock,
                 wakeup=EventWakeup(),
@@ -141,6 +159,7 @@ class Daemon:
         with self._signals():
             async with asyncio.TaskGroup() as tasks, self._serving():
                 background = [tasks.create_task(self.engine.serve()), tasks.create_task(self._keep_flushing())]
+                background.append(tasks.create_task(self._lookups.serve()))
                 if self._status_ref is not None:
                     background.append(tasks.create_task(self._status_ref.keep_committing()))
                 try:
@@ -213,6 +232,7 @@ class Daemon:
         if self._overlay is not None:
             await self._overlay.close()
         await self._http.close()
+        await self._musicbrainz.close()
         await asyncio.to_thread(self.traces.flush)
         if self._status_ref is not None:
             await asyncio.to_thread(self._status_ref.commit)

@@ -91,6 +91,13 @@ class StateDamagedError(ReconcilerError):
     fault = "machine"
 
 
+class MusicBrainzError(ReconcilerError):
+    """MusicBrainz, or the mirror of it that is configured, did not say what was asked; the job says what follows."""
+
+    fault = "peer"
+    retriable = True
+
+
 class PeerError(ReconcilerError):
     """A peer could not give what was asked; others are asked, and this one again later."""
 

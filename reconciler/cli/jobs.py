@@ -12,6 +12,8 @@ from reconciler.ids import JobId
 from reconciler.manifests.files import read_input
 from reconciler.manifests.model import Manifest, MbReleaseSpec, MultiSourceSpec
 from reconciler.manifests.read import read_manifest
+from reconciler.musicbrainz.model import ResolvedRelease
+from reconciler.musicbrainz.resolutions import ResolutionStore
 from reconciler.state.database import Database
 from reconciler.state.jobs import JobStore
 from reconciler.state.records import Artifact, JobRecord
@@ -52,6 +54,8 @@ class JobView:
     artifacts: tuple[Artifact, ...]
     bytes_received: int
     """Accepted bytes over all runs."""
+    resolved: ResolvedRelease | None
+    """What MusicBrainz said of its current generation; None = it was not asked, or not needed."""
 
     @property
     def tracks_total(self) -> int | None:
@@ -59,6 +63,8 @@ class JobView:
         match self.manifest.spec if self.manifest is not None else None:
             case MbReleaseSpec(tracks=tracks) if tracks is not None:
                 return len(tracks)
+            case MbReleaseSpec():
+                return len(self.resolved.tracks) if self.resolved is not None else None
             case MultiSourceSpec(files=files):
                 return len(files)
             case _:
@@ -151,6 +157,7 @@ def _view(database: Database, store: JobStore, record: JobRecord, root: Path) ->
         manifest=_manifest(root / record.path),
         artifacts=store.artifacts(record.job_id, record.generation),
         bytes_received=int(received),
+        resolved=ResolutionStore(database).get(record.job_id, record.generation),
     )
 
 

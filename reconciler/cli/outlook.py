@@ -17,6 +17,7 @@ from reconciler.clock import SystemClock
 from reconciler.engine.order import JobProgress
 from reconciler.ids import JobId
 from reconciler.manifests.model import JobState
+from reconciler.musicbrainz.resolutions import ResolutionStore
 from reconciler.reconcile.conditions import Reason
 from reconciler.reconcile.dependencies import Dependencies
 from reconciler.reconcile.foresee import Foreseen, foresee
@@ -40,6 +41,7 @@ class Outlook:
         self._observer = Observer(
             folders=self.folders,
             store=self.store,
+            resolutions=ResolutionStore(database),
             library_roots=[Path(each) for each in policy.places.library_roots],
         )
 

@@ -16,6 +16,7 @@ from reconciler.reconcile.actions import (
     AwaitJobs,
     AwaitSlot,
     CarryArtifacts,
+    LookUp,
     RecordSpec,
     StartEngine,
     Stop,
@@ -28,7 +29,7 @@ from reconciler.reconcile.observed import Invalid, Unreadable, Valid
 # As many as are read; the JSON form has them all.
 TRACKS_SHOWN_MAX = 20
 
-Verb = Literal["fetch", "finish", "go on", "wait", "rest", "stall", "leave alone", "hold"]
+Verb = Literal["fetch", "look up", "finish", "go on", "wait", "rest", "stall", "leave alone", "hold"]
 """What would be done about a manifest, in one word or two."""
 
 
@@ -66,6 +67,8 @@ def _verb_of(foreseen: Foreseen, ready: Condition | None) -> Verb:
     decision = foreseen.decision
     if any(isinstance(action, StartEngine) for action in decision.actions):
         return "fetch"
+    if any(isinstance(action, LookUp) for action in decision.actions):
+        return "look up"
     if decision.archive:
         return "finish"
     if ready is None or ready.reason == Reason.OTHER_NODE:
@@ -81,7 +84,7 @@ def steps_of(foreseen: Foreseen) -> list[str]:
     return [text for action in (*foreseen.steps, *foreseen.decision.actions) if (text := _step(action, foreseen))]
 
 
-def _step(action: Action, foreseen: Foreseen) -> str:
+def _step(action: Action, foreseen: Foreseen) -> str:  # noqa: PLR0911 - one for each action
     match action:
         case AddIdentity():
             return "write a job_id into the manifest"
@@ -94,6 +97,8 @@ def _step(action: Action, foreseen: Foreseen) -> str:
             return f"fetch {counted(len(order.tracks), 'track')}"
         case StopEngine():
             return "stop what is being fetched"
+        case LookUp(subject=subject):
+            return f"look up {subject} at MusicBrainz, or in what it said before"
         case _:
             return ""
 

@@ -33,7 +33,7 @@ _WINDOWS_DEVICE = re.compile(r"\A(?i:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _NUMBER = re.compile(r"(track|disc)(?::0([1-9]))?")
-_TEXT_TOKENS = ("albumartist", "album", "artist", "title")
+_TEXT_TOKENS = ("albumartist", "album", "artist", "title", "year", " (year)")
 _TOKENS = (*_TEXT_TOKENS, "track:02", "track", "disc", "disc-")
 
 
@@ -52,6 +52,8 @@ class NameFields:
     disc: int = 1
     discs: int = 1
     """How many media the release has."""
+    year: int | None = None
+    """In which it first came out; None = not known."""
 
 
 def safe_component(text: str) -> str:
@@ -126,17 +128,16 @@ def _value(word: str, fields: NameFields) -> str:
     number = _NUMBER.fullmatch(word)
     if number:
         return str(fields.track if number[1] == "track" else fields.disc).zfill(int(number[2] or 0))
-    match word:
-        case "albumartist":
-            return fields.albumartist or fields.artist
-        case "artist":
-            return fields.artist or fields.albumartist
-        case "album":
-            return fields.album
-        case "title":
-            return fields.title
-        case _:  # `disc-`, the only other token that check_template lets pass
-            return f"{fields.disc}-" if fields.discs > 1 else ""
+    texts = {
+        "albumartist": fields.albumartist or fields.artist,
+        "artist": fields.artist or fields.albumartist,
+        "album": fields.album,
+        "title": fields.title,
+        "year": str(fields.year or ""),
+        " (year)": f" ({fields.year})" if fields.year else "",
+        "disc-": f"{fields.disc}-" if fields.discs > 1 else "",
+    }
+    return texts[word]
 
 
 def _suggestion(word: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from reconciler.engine.order import JobOrder
 from reconciler.ids import JobId, TrackPosition
 from reconciler.manifests.model import JobType, Status
+from reconciler.musicbrainz.model import Subject
 from reconciler.reconcile.conditions import Reason
 from reconciler.reconcile.slots import Rank
 from reconciler.state.records import JobRecord
@@ -63,7 +64,18 @@ class ForgetEngine:
     job_id: JobId
 
 
-Action = AddIdentity | RecordSpec | CarryArtifacts | StartEngine | StopEngine | ForgetEngine
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookUp:
+    """Have MusicBrainz asked what this generation of a job asks for; its end wakes the job."""
+
+    job_id: JobId
+    generation: int
+    subject: Subject
+    fresh: bool = False
+    """Whether an answer that there is no such thing is asked for anew."""
+
+
+Action = AddIdentity | RecordSpec | CarryArtifacts | StartEngine | StopEngine | ForgetEngine | LookUp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,13 @@ class Reason(StrEnum):
     CONFLICT_COPY = "ConflictCopy"
     MERGE_IN_PROGRESS = "MergeInProgress"
     MASS_REMOVAL = "MassRemoval"
+    RESOLVING_RELEASE = "ResolvingRelease"
+    MUSICBRAINZ_UNREACHABLE = "MusicBrainzUnreachable"
+    MUSICBRAINZ_OFFLINE = "MusicBrainzOffline"
+    MUSICBRAINZ_REFUSED = "MusicBrainzRefused"
+    NOT_IN_MUSICBRAINZ = "NotInMusicBrainz"
+    NOTHING_TO_FETCH = "NothingToFetch"
+    MERGED_ID = "MergedID"
     NEEDS_MUSICBRAINZ = "NeedsMusicBrainz"
     NEEDS_SOULSEEK = "NeedsSoulseek"
 
@@ -73,6 +80,12 @@ def conflicted(messages: tuple[str, ...]) -> tuple[Condition, ...]:
     if not messages:
         return ()
     return (_condition("Conflicted", "True", Reason.CONFLICT_COPY, "; ".join(messages)),)
+
+
+def merged(said: tuple[Condition, ...], message: str) -> tuple[Condition, ...]:
+    """The same, of a manifest that is valid and names something by an id that MusicBrainz has given up."""
+    valid = _condition("Valid", "True", Reason.MERGED_ID, message)
+    return tuple(valid if each.type == "Valid" and each.status == "True" else each for each in said)
 
 
 def completed() -> tuple[Condition, ...]:

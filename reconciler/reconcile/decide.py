@@ -15,6 +15,7 @@ from typing import assert_never
 
 from reconciler.ids import JobId, TrackPosition
 from reconciler.manifests.model import JobState, Manifest, Problem
+from reconciler.musicbrainz.model import Subject
 from reconciler.reconcile import conditions as say
 from reconciler.reconcile.actions import (
     Action,
@@ -32,6 +33,7 @@ from reconciler.reconcile.judge import Job, at_parting, judged, rank_of
 from reconciler.reconcile.observed import Gone, GoneJob, Invalid, Moment, Observed, Unreadable, Valid
 from reconciler.reconcile.orders import Held, Plan, plan_of, still_wanted
 from reconciler.reconcile.ownership import why_not_ours
+from reconciler.reconcile.resolve import Unresolved, unresolved
 from reconciler.reconcile.status import status_of
 from reconciler.reconcile.verdict import (
     after_halt,
@@ -97,7 +99,7 @@ def decide_at_parting(observed: Observed, moment: Moment) -> Decision:
     record = observed.record
     if isinstance(observed.file, Valid) and record is not None and record.state is JobState.RUNNING:
         manifest = observed.file.manifest
-        plan = plan_of(manifest.spec, moment.policy.places)
+        plan = plan_of(manifest.spec, moment.policy.places, observed.resolved)
         if isinstance(plan, Plan) and record.spec_digest == manifest.spec_digest:
             return at_parting(_job(observed, moment, manifest, plan, record))
     return Decision(outcome=Done())
@@ -142,9 +144,10 @@ def _acted_on(observed: Observed, moment: Moment, manifest: Manifest, job_id: Jo
     """The file speaks for its job: record what it says, then do it."""
     record = observed.record
     recorded = record is not None and (record.spec_digest, record.path) == (manifest.spec_digest, observed.path)
-    plan = plan_of(manifest.spec, moment.policy.places)
+    # What was looked up belongs to the generation that is recorded.
+    plan = plan_of(manifest.spec, moment.policy.places, observed.resolved if recorded else None)
     cancelled = manifest.directives.desired_state == "cancelled"
-    if not isinstance(plan, Plan) and not cancelled:
+    if isinstance(plan, Held | Problem) and not cancelled:
         return _unplanned(observed, moment, plan)
     if record is None or not recorded:
         seen = RecordSpec(
@@ -153,6 +156,8 @@ def _acted_on(observed: Observed, moment: Moment, manifest: Manifest, job_id: Jo
         return Decision(actions=(seen,), outcome=Again(after_s=0.0))
     if cancelled:
         return _cancelled(observed, moment, record, plan if isinstance(plan, Plan) else None)
+    if isinstance(plan, Subject):
+        return unresolved(Unresolved(observed=observed, moment=moment, manifest=manifest, record=record, subject=plan))
     assert isinstance(plan, Plan)
     job = _job(observed, moment, manifest, plan, record)
     carried = still_wanted(plan, observed.earlier_artifacts) - job.held

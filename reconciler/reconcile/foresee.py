@@ -20,6 +20,7 @@ from reconciler.reconcile.actions import (
     CarryArtifacts,
     Decision,
     ForgetEngine,
+    LookUp,
     RecordSpec,
     StartEngine,
     StopEngine,
@@ -89,7 +90,7 @@ def foresee(observed: Observed, moment: Moment) -> Foreseen:
         observed = _after(observed, decision, moment)
         decision = decide(observed, moment)
     manifest = observed.file.manifest if isinstance(observed.file, Valid) else None
-    planned = plan_of(manifest.spec, moment.policy.places) if manifest is not None else None
+    planned = plan_of(manifest.spec, moment.policy.places, observed.resolved) if manifest is not None else None
     return Foreseen(
         observed=observed,
         decision=decision,
@@ -127,8 +128,8 @@ def _after(observed: Observed, decision: Decision, moment: Moment) -> Observed:
                 observed = _carried(observed, generation, positions)
             case StopEngine() | ForgetEngine():
                 observed = replace(observed, progress=None)
-            case StartEngine():
-                # From here on it is the engine's.
+            case StartEngine() | LookUp():
+                # From here on it is the engine's, or MusicBrainz's.
                 pass
             case _:
                 assert_never(action)
@@ -157,7 +158,7 @@ def _recorded(observed: Observed, seen: RecordSpec, moment: Moment) -> Observed:
         conditions=() if known is None else known.conditions,
         last_handled_reconcile_at="" if known is None else known.last_handled_reconcile_at,
     )
-    return replace(observed, record=record, artifacts=(), earlier_artifacts=observed.artifacts)
+    return replace(observed, record=record, artifacts=(), earlier_artifacts=observed.artifacts, resolved=None)
 
 
 def _carried(observed: Observed, generation: int, positions: frozenset[TrackPosition]) -> Observed:

@@ -8,11 +8,10 @@ Level-triggered, like all of it: see reconcile.decide.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from reconciler.engine.order import JobOrder, JobProgress
 from reconciler.ids import JobId, TrackPosition
-from reconciler.manifests.model import Condition, JobState, Manifest, Suspend
+from reconciler.manifests.model import Condition, JobState, Manifest
 from reconciler.reconcile import conditions as say
 from reconciler.reconcile.actions import (
     Action,
@@ -29,16 +28,21 @@ from reconciler.reconcile.actions import (
 from reconciler.reconcile.conditions import Reason
 from reconciler.reconcile.observed import Moment, Needed, Observed
 from reconciler.reconcile.orders import Plan, order_of
+from reconciler.reconcile.resolve import merged_text
 from reconciler.reconcile.slots import Rank
 from reconciler.reconcile.status import status_of
 from reconciler.reconcile.verdict import (
     STOPPING_LOOK_S,
+    TIMER_S_MAX,
     after_halt,
     attempts_max,
     decision,
     failed,
     halted,
     ran_since_s,
+    rest_of,
+    rest_outcome,
+    rest_text,
     said_of,
     signed,
     with_time_counted,
@@ -47,9 +51,6 @@ from reconciler.state.records import JobRecord
 
 # A library root that is not there is a disk that is not mounted yet; nothing tells when it is.
 _LIBRARY_LOOK_S = 30.0
-
-# Timers run by a clock that cannot be set, times in manifests by one that can: so a far one is looked at in between.
-_TIMER_S_MAX = 3600.0
 
 # How much of a timeout a crash may forget.
 _COUNT_TIME_S = 60.0
@@ -96,6 +97,8 @@ class Job:
         if record.state is not JobState.RUNNING:
             record = with_time_counted(record, self.moment.now_unix_s, goes_on=False)
         said = (*said, *say.conflicted(self.observed.conflicts))
+        if merged := merged_text(self.observed.resolved):
+            said = say.merged(said, merged)
         record = said_of(replace(record, gone_at=None), self.moment, said, previous=self.record.conditions)
         artifacts, progress = self.observed.artifacts, self.observed.progress
         status = status_of(record, plan=self.plan, artifacts=artifacts, progress=progress)
@@ -114,7 +117,7 @@ def judged(job: Job) -> Decision:
     if asked_at and asked_at != job.record.last_handled_reconcile_at:
         return decision(job.record, _asked_again(job, asked_at), outcome=Again(after_s=0.0))
     done = job.is_whole and job.record.state is JobState.COMPLETED
-    rest_s = _rest_s(job.manifest.directives.suspend, job.moment.now_unix_s)
+    rest_s = rest_of(job.manifest.directives.suspend, job.moment.now_unix_s)
     if rest_s > 0.0 and not done:
         return _resting(job, rest_s)
     progress = job.observed.progress
@@ -154,27 +157,15 @@ def _asked_again(job: Job, asked_at: str) -> JobRecord:
     return replace(record, attempts=0, ran_s=0.0, retry_at=job.moment.now_unix_s)
 
 
-def _rest_s(suspend: Suspend | None, now_unix_s: float) -> float:
-    """For how long a job is not to run; 0.0 = it may."""
-    if suspend is None:
-        return 0.0
-    if not suspend.until:
-        return float("inf")
-    return max(0.0, datetime.fromisoformat(suspend.until.upper()).timestamp() - now_unix_s)
-
-
 def _resting(job: Job, rest_s: float) -> Decision:
     suspend = job.manifest.directives.suspend
     assert suspend is not None
-    until = f"until {suspend.until}" if suspend.until else "until spec.suspend is taken out"
-    message = f"{suspend.reason}; {until}" if suspend.reason else until
-    then = Done() if rest_s == float("inf") else Again(after_s=min(rest_s, _TIMER_S_MAX))
     progress = job.observed.progress
     record = replace(job.record, state=JobState.PENDING, retry_at=None, completed_at=None)
     return job.decided(
         record,
-        after_halt(progress, then=then),
-        said=say.resting(Reason.SUSPENDED, message),
+        after_halt(progress, then=rest_outcome(rest_s)),
+        said=say.resting(Reason.SUSPENDED, rest_text(suspend)),
         actions=halted(progress),
     )
 
@@ -238,7 +229,7 @@ def _after_failure(job: Job, record: JobRecord, forget: tuple[Action, ...] = ())
     if record.retry_at is not None:
         wait_s = record.retry_at - job.moment.now_unix_s
         said = say.reconciling(Reason.RETRYING, record.error_message)
-        return job.decided(record, Again(after_s=min(wait_s, _TIMER_S_MAX)), said=said, actions=forget)
+        return job.decided(record, Again(after_s=min(wait_s, TIMER_S_MAX)), said=said, actions=forget)
     why = record.error_message or "the last attempt failed and left no reason"
     if job.is_out_of_time:
         stop = Stop(reason=Reason.TIMEOUT, message=f"{why}; edit the spec or ask with `reconciler job retry`")

@@ -25,6 +25,7 @@ from reconciler.clock import Clock
 from reconciler.errors import ReconcilerError
 from reconciler.ids import JobId
 from reconciler.manifests.document import printable
+from reconciler.musicbrainz.resolutions import ResolutionStore
 from reconciler.reconcile.absent import Absent
 from reconciler.reconcile.conditions import Reason
 from reconciler.reconcile.echoes import Echoes
@@ -35,7 +36,7 @@ from reconciler.reconcile.means import Means
 from reconciler.reconcile.observe import Folders, Observer
 from reconciler.reconcile.observed import Policy
 from reconciler.reconcile.passes import ENGINE_JOBS_MAX, Passes
-from reconciler.reconcile.perform import EnginePort, Performer, TracePort
+from reconciler.reconcile.perform import EnginePort, LookUpPort, Performer, TracePort
 from reconciler.reconcile.queue import Priority
 from reconciler.reconcile.rescan import Rescan, is_confirmation
 from reconciler.reconcile.settling import Settling
@@ -69,6 +70,8 @@ class Surroundings:
     store: JobStore
     sightings: SightingStore
     engine: EnginePort
+    lookups: LookUpPort
+    resolutions: ResolutionStore
     traces: TracePort
     clock: Clock
     wakeup: Wakeup
@@ -97,6 +100,7 @@ class Reconciler:
             folders=surroundings.folders,
             store=surroundings.store,
             engine=surroundings.engine,
+            lookups=surroundings.lookups,
             traces=surroundings.traces,
             registry=self._ledger.registry,
             clock=surroundings.clock,
@@ -134,7 +138,7 @@ class Reconciler:
     # ---- from outside ------------------------------------------------------------------------------------------------
 
     def on_change(self, job_id: JobId) -> None:
-        """The engine has news of a job; on the loop's thread."""
+        """The engine has news of a job, or a look-up for it has ended; on the loop's thread."""
         self._ledger.wake(job_id, Priority.ENGINE)
 
     def request_stop(self) -> None:
@@ -216,11 +220,13 @@ class Reconciler:
             observer=Observer(
                 folders=self._folders,
                 store=surroundings.store,
+                resolutions=surroundings.resolutions,
                 library_roots=[Path(root) for root in self._policy.places.library_roots],
             ),
             performer=self._performer,
             finaliser=self._finaliser,
             engine=surroundings.engine,
+            lookups=surroundings.lookups,
             ledger=self._ledger,
             sights=self._sights,
             echoes=self._echoes,
@@ -294,7 +300,8 @@ class Reconciler:
             return now >= self._git_since + ONCE_WAIT_S
         queued = self._ledger.queue.next_time()
         soon = queued is not None and queued <= now + ONCE_WAIT_S
-        return not soon and not self._performer.started and not len(self._ledger.line)
+        working = self._performer.started or self._surroundings.lookups.busy
+        return not soon and not working and not len(self._ledger.line)
 
     def _let_next_start(self) -> None:
         """Wake the jobs that are first in line for the engine, as many as it has room for."""

@@ -13,7 +13,7 @@ from reconciler.reconcile.finalise import Finaliser
 from reconciler.reconcile.ledger import Ledger
 from reconciler.reconcile.observe import Folders, Observer
 from reconciler.reconcile.observed import Moment, Policy
-from reconciler.reconcile.perform import EnginePort, Performer
+from reconciler.reconcile.perform import EnginePort, LookUpPort, Performer
 from reconciler.reconcile.sights import Sights
 from reconciler.state.jobs import JobStore
 
@@ -28,6 +28,7 @@ class Means:
     performer: Performer
     finaliser: Finaliser
     engine: EnginePort
+    lookups: LookUpPort
     ledger: Ledger
     sights: Sights
     echoes: Echoes

@@ -13,12 +13,15 @@ from pathlib import Path
 from reconciler.errors import DiskError, FileBusyError, InvalidInputError, UnsafePathError
 from reconciler.ids import JobId
 from reconciler.manifests.files import read_input
-from reconciler.manifests.model import Condition, JobState
+from reconciler.manifests.model import Condition, JobState, Manifest
 from reconciler.manifests.read import has_conflict_marker, read_manifest
+from reconciler.musicbrainz.model import ResolvedRelease
+from reconciler.musicbrainz.resolutions import ResolutionStore
 from reconciler.reconcile.git_state import git_folder_of, unfinished
 from reconciler.reconcile.listing import FileMark, mark_at, mark_of_fingerprint
 from reconciler.reconcile.names import REMOVAL_CONFIRMED
 from reconciler.reconcile.observed import FileState, Gone, GoneJob, Invalid, Needed, Observed, Unreadable, Valid
+from reconciler.reconcile.orders import is_looked_up
 from reconciler.state.jobs import JobStore
 from reconciler.state.records import JobRecord
 
@@ -77,9 +80,12 @@ class Folders:
 class Observer:
     """Sees through the file system and the database of one root folder."""
 
-    def __init__(self, *, folders: Folders, store: JobStore, library_roots: Iterable[Path]) -> None:
+    def __init__(
+        self, *, folders: Folders, store: JobStore, resolutions: ResolutionStore, library_roots: Iterable[Path]
+    ) -> None:
         self._folders = folders
         self._store = store
+        self._resolutions = resolutions
         self._library_roots = tuple(library_roots)
         # Several passes in a row look at one file: it is read each time, and parsed once.
         self._last = Look(file=Gone())
@@ -114,6 +120,7 @@ class Observer:
             record=record,
             artifacts=artifacts,
             earlier_artifacts=self._store.artifacts(record.job_id, record.generation - 1) if record and earlier else (),
+            resolved=self._resolved(manifest, record),
             library_roots_present=frozenset(str(root) for root in self._library_roots if root.is_dir()),
             duplicate_of=self._first_path(path, named, record),
             completed_copy=self._completed_copy(path, named, record),
@@ -129,6 +136,12 @@ class Observer:
         copy = self._completed_copy(record.path, job_id, record)
         git_work = self._folders.git_work(now_unix_s)
         return GoneJob(record=record, progress=None, gone_for_s=gone_for_s, completed_copy=copy, git_work=git_work)
+
+    def _resolved(self, manifest: Manifest | None, record: JobRecord | None) -> ResolvedRelease | None:
+        """What MusicBrainz said of the recorded generation, for a job that needs it."""
+        if manifest is None or record is None or not is_looked_up(manifest.spec):
+            return None
+        return self._resolutions.get(record.job_id, record.generation)
 
     def _needs(self, job_ids: tuple[JobId, ...]) -> tuple[Needed, ...]:
         states = self._store.states(job_ids) if job_ids else {}

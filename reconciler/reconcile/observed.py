@@ -5,10 +5,11 @@ Owns: the values between observe (which gathers them) and decide (which judges t
 
 from dataclasses import dataclass
 
-from reconciler.config import StatusMode
+from reconciler.config import MusicBrainzSettings, StatusMode
 from reconciler.engine.order import JobProgress
 from reconciler.ids import JobId
 from reconciler.manifests.model import Condition, JobState, Manifest, Problem
+from reconciler.musicbrainz.model import FailureCode, ResolvedRelease
 from reconciler.reconcile.orders import Places
 from reconciler.reconcile.ownership import Node
 from reconciler.state.records import Artifact, JobRecord
@@ -57,6 +58,26 @@ class Needed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a look-up at MusicBrainz came to nothing."""
+
+    code: FailureCode
+    message: str
+    """For a person: what happened and what to do next."""
+    retry_at: float | None
+    """When it is tried again, in seconds since 1970; None = waiting does not help."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookUpState:
+    """How far a look-up for a job is; one that has succeeded is not known any more."""
+
+    generation: int
+    failure: Failure | None = None
+    """None = it is under way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """One manifest file and what is known of its job."""
 
@@ -79,6 +100,10 @@ class Observed:
     """What it had published in the generation before."""
     progress: JobProgress | None = None
     """What the engine says; None = the engine does not know the job."""
+    resolved: ResolvedRelease | None = None
+    """What MusicBrainz said of the job's current generation; None = it was not asked, or not needed."""
+    looking_up: LookUpState | None = None
+    """How far the look-up is; None = there is none."""
     slot_free: bool = True
     """Whether the engine may be given this job now."""
     library_roots_present: frozenset[str] = frozenset()
@@ -130,6 +155,8 @@ class Policy:
     """Between two looks at the whole folder where the kernel tells of changes."""
     poll_s: float
     """The same where it does not: on network file systems."""
+    musicbrainz: MusicBrainzSettings
+    """Where look-ups go. A judgement may rest on what was or was not found there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,11 +4,11 @@ Owns: where each file of a job goes and what is looked for. Never: touches a dis
 told to it.
 
 What cannot be ordered is a `Problem`, like any other problem of the manifest: somebody has to edit it. What is right
-and cannot be fetched by this version is `Held`.
+and cannot be fetched by this version is `Held`. What only MusicBrainz knows is a `Subject` until it has been looked up.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Literal, assert_never
 
@@ -27,6 +27,7 @@ from reconciler.manifests.model import (
     Track,
     WantedFile,
 )
+from reconciler.musicbrainz.model import ResolvedRelease, Subject
 from reconciler.sources.base import Want, Words
 from reconciler.state.records import Artifact
 
@@ -68,8 +69,11 @@ class Held:
     message: str
 
 
-def plan_of(spec: Spec, places: Places) -> Plan | Held | Problem:
-    """Work out what `spec` asks for and where it goes, what it has to wait for, or what to change in it."""
+def plan_of(spec: Spec, places: Places, resolved: ResolvedRelease | None = None) -> Plan | Subject | Held | Problem:
+    """Work out what `spec` asks for and where it goes, what it has to wait for, or what to change in it.
+
+    `resolved` is what MusicBrainz said of it; a Subject is what has to be looked up there first.
+    """
     target_dir = PurePosixPath(places.root, spec.target_dir)
     if ".." in target_dir.parts:
         return _problem("spec.target_dir", "leads out of its own folder", "write it without `..`")
@@ -82,10 +86,15 @@ def plan_of(spec: Spec, places: Places) -> Plan | Held | Problem:
             f"{target_dir} lies below no allowed folder",
             f"use a folder below {allowed}, or add it to library.roots in reconciler.yml",
         )
-    tracks = _tracks_of(spec, places.naming)
-    if isinstance(tracks, Problem | Held):
+    tracks = _tracks_of(spec, places.naming, resolved)
+    if isinstance(tracks, Problem | Held | Subject):
         return tracks
     return Plan(target_dir=target_dir, allowed_root=max(above, key=lambda root: len(root.parts)), tracks=tracks)
+
+
+def is_looked_up(spec: Spec) -> bool:
+    """Whether only MusicBrainz knows what `spec` asks for."""
+    return isinstance(spec, MbReleaseSpec) and spec.tracks is None
 
 
 def order_of(
@@ -127,27 +136,46 @@ def _fulfils(artifact: Artifact, track: TrackOrder, plan: Plan) -> bool:
     return at_its_place and same_root and same_sha256
 
 
-def _tracks_of(spec: Spec, naming: str) -> tuple[TrackOrder, ...] | Held | Problem:
+def _tracks_of(
+    spec: Spec, naming: str, resolved: ResolvedRelease | None
+) -> tuple[TrackOrder, ...] | Subject | Held | Problem:
     match spec:
         case DiscographySpec() | LabelCrateSpec():
             return _needs_musicbrainz("which releases there are")
-        case MbReleaseSpec(tracks=tracks):
-            if tracks is None:
-                return _needs_musicbrainz("which tracks the release has", "; list them in spec.tracks to fetch it now")
-            discs = max((track.medium or 1 for track in tracks), default=1)
-            return tuple(_track_order(track, spec, naming=naming, discs=discs) for track in tracks)
+        case MbReleaseSpec(tracks=None):
+            if resolved is None or resolved.asked != spec.mb_release_id:
+                return Subject(kind="release", mbid=spec.mb_release_id)
+            return _release_orders(as_listed(spec, resolved), naming, year=resolved.year)
+        case MbReleaseSpec():
+            return _release_orders(spec, naming)
         case MultiSourceSpec():
-            if (held := _only_soulseek(spec)) is not None:
-                return held
-            orders: list[TrackOrder] = []
-            for index, file in enumerate(spec.files):
-                order = _file_order(file, index)
-                if isinstance(order, Problem):
-                    return order
-                orders.append(order)
-            return tuple(orders)
+            return _file_orders(spec)
         case _:
             assert_never(spec)
+
+
+def _file_orders(spec: MultiSourceSpec) -> tuple[TrackOrder, ...] | Held | Problem:
+    if (held := _only_soulseek(spec)) is not None:
+        return held
+    orders: list[TrackOrder] = []
+    for index, file in enumerate(spec.files):
+        order = _file_order(file, index)
+        if isinstance(order, Problem):
+            return order
+        orders.append(order)
+    return tuple(orders)
+
+
+def as_listed(spec: MbReleaseSpec, resolved: ResolvedRelease) -> MbReleaseSpec:
+    """The spec as if somebody had written down what MusicBrainz says; what is written already goes before that."""
+    title, artist = spec.title or resolved.title, spec.artist or resolved.artist
+    return replace(spec, title=title, artist=artist, tracks=resolved.tracks)
+
+
+def _release_orders(spec: MbReleaseSpec, naming: str, *, year: int | None = None) -> tuple[TrackOrder, ...]:
+    tracks = spec.tracks or ()
+    discs = max((track.medium or 1 for track in tracks), default=1)
+    return tuple(_track_order(track, spec, naming=naming, discs=discs, year=year) for track in tracks)
 
 
 def _needs_musicbrainz(what: str, otherwise: str = "") -> Held:
@@ -164,7 +192,7 @@ def _only_soulseek(spec: MultiSourceSpec) -> Held | None:
     return None
 
 
-def _track_order(track: Track, spec: MbReleaseSpec, *, naming: str, discs: int) -> TrackOrder:
+def _track_order(track: Track, spec: MbReleaseSpec, *, naming: str, discs: int, year: int | None) -> TrackOrder:
     albumartist = spec.artist or _UNKNOWN_ARTIST
     fields = NameFields(
         albumartist=albumartist,
@@ -174,6 +202,7 @@ def _track_order(track: Track, spec: MbReleaseSpec, *, naming: str, discs: int) 
         track=track.medium_position or track.position,
         disc=track.medium or 1,
         discs=discs,
+        year=year,
     )
     words = Words(
         title=track.title,

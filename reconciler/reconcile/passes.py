@@ -13,7 +13,7 @@ from reconciler.manifests.files import NotSupportedHereError
 from reconciler.manifests.model import JobState
 from reconciler.manifests.splice import SpliceRefusedError
 from reconciler.reconcile.absent import Absent
-from reconciler.reconcile.actions import Again, AwaitJobs, AwaitSlot, Decision, Done, StartEngine, Stop
+from reconciler.reconcile.actions import Again, AwaitJobs, AwaitSlot, Decision, Done, LookUp, StartEngine, Stop
 from reconciler.reconcile.archive import archive
 from reconciler.reconcile.beside import Beside
 from reconciler.reconcile.conditions import Reason
@@ -105,7 +105,9 @@ class Passes:
             now_unix_s=means.clock.wall(),
         )
         if observed.record is not None:
-            observed = replace(observed, progress=means.engine.progress(observed.record.job_id))
+            job_id = observed.record.job_id
+            progress, looking_up = means.engine.progress(job_id), means.lookups.state(job_id)
+            observed = replace(observed, progress=progress, looking_up=looking_up)
         return observed
 
     def _with_neighbours(self, observed: Observed) -> Observed:
@@ -247,8 +249,9 @@ def _waits_for(observed: Observed, decision: Decision) -> WaitsFor:
         case Stop(reason=reason):
             return "file" if reason in _REFUSED else "nothing"
         case Done():
-            starts = any(isinstance(action, StartEngine) for action in decision.actions)
-            return "look" if starts or is_fetching(observed.progress) else "nothing"
+            starts = any(isinstance(action, StartEngine | LookUp) for action in decision.actions)
+            looks = observed.looking_up is not None and observed.looking_up.failure is None
+            return "look" if starts or looks or is_fetching(observed.progress) else "nothing"
         case _:
             assert_never(decision.outcome)
 

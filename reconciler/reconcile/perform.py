@@ -19,11 +19,13 @@ from reconciler.reconcile.actions import (
     AddIdentity,
     CarryArtifacts,
     ForgetEngine,
+    LookUp,
     RecordSpec,
     StartEngine,
     StopEngine,
 )
 from reconciler.reconcile.observe import Folders
+from reconciler.reconcile.observed import LookUpState
 from reconciler.reconcile.registry import Registry
 from reconciler.state.jobs import JobStore
 from reconciler.state.records import JobRecord
@@ -51,6 +53,23 @@ class EnginePort(Protocol):
         ...
 
 
+class LookUpPort(Protocol):
+    """What the loop asks of look-ups, on the event loop's thread; everything returns at once."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether any is under way or waits for its turn."""
+        ...
+
+    def begin(self, look: LookUp) -> None:
+        """Look something up for a job; its end is told as a change of the job."""
+        ...
+
+    def state(self, job_id: JobId) -> LookUpState | None:
+        """How far the latest look-up for a job is; None = there is none, or it has succeeded."""
+        ...
+
+
 class TracePort(Protocol):
     """What the loop asks of the traces; both wait for the disk."""
 
@@ -72,6 +91,7 @@ class Performer:
         folders: Folders,
         store: JobStore,
         engine: EnginePort,
+        lookups: LookUpPort,
         traces: TracePort,
         registry: Registry,
         clock: Clock,
@@ -80,6 +100,7 @@ class Performer:
         self._folders = folders
         self._store = store
         self._engine = engine
+        self._lookups = lookups
         self._traces = traces
         self._registry = registry
         self._clock = clock
@@ -129,6 +150,8 @@ class Performer:
                 await self._engine.stop(job_id)
                 self._engine.forget(job_id)
                 self._started.discard(job_id)
+            case LookUp():
+                self._lookups.begin(action)
             case _:
                 assert_never(action)
 

@@ -30,4 +30,5 @@ def policy_of(settings: Settings, *, root: PurePosixPath, hostname: str) -> Poli
         status_interval_s=settings.status.interval_s,
         rescan_s=settings.watch.rescan_s,
         poll_s=settings.watch.poll_s,
+        musicbrainz=settings.musicbrainz,
     )

@@ -4,9 +4,10 @@ Owns: what every judgement has in common. Never: judges (reconcile.decide of fil
 """
 
 from dataclasses import replace
+from datetime import datetime
 
 from reconciler.engine.order import JobProgress
-from reconciler.manifests.model import Condition, JobState, RetryDirective, Status
+from reconciler.manifests.model import Condition, JobState, RetryDirective, Status, Suspend
 from reconciler.reconcile import conditions as say
 from reconciler.reconcile.actions import Action, Again, Decision, Done, ForgetEngine, Outcome, StopEngine
 from reconciler.reconcile.backoff import backoff_s
@@ -19,6 +20,9 @@ STOPPING_LOOK_S = 1.0
 # A timeout counts what was seen to run. Between two looks more time passes only where the machine slept, or its clock
 # was set.
 RAN_BETWEEN_LOOKS_S_MAX = 120.0
+
+# Timers run by a clock that cannot be set, times in manifests by one that can: so a far one is looked at in between.
+TIMER_S_MAX = 3600.0
 
 _ENDED = frozenset({JobState.COMPLETED, JobState.CANCELLED})
 
@@ -76,6 +80,26 @@ def said_of(
     """The record with these conditions, each since when it holds."""
     before = record.conditions if previous is None else previous
     return replace(record, conditions=say.since(said, previous=before, now_unix_s=moment.now_unix_s))
+
+
+def rest_of(suspend: Suspend | None, now_unix_s: float) -> float:
+    """For how many seconds a job is not to run; 0.0 = it may."""
+    if suspend is None:
+        return 0.0
+    if not suspend.until:
+        return float("inf")
+    return max(0.0, datetime.fromisoformat(suspend.until.upper()).timestamp() - now_unix_s)
+
+
+def rest_outcome(rest_s: float) -> Outcome:
+    """When a job that rests is looked at again."""
+    return Done() if rest_s == float("inf") else Again(after_s=min(rest_s, TIMER_S_MAX))
+
+
+def rest_text(suspend: Suspend) -> str:
+    """Why a job rests, and until when."""
+    until = f"until {suspend.until}" if suspend.until else "until spec.suspend is taken out"
+    return f"{suspend.reason}; {until}" if suspend.reason else until
 
 
 def failed(

@@ -300,7 +300,39 @@ def _peers_across_jobs(database: "sqlite_utils.Database") -> None:
         database.execute(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first_album, _life_of_a_manifest, _peers_across_jobs, _soulseek)
+# A cache of what MusicBrainz said; it may be lost at any time.
+_MUSICBRAINZ_ANSWERS = """
+CREATE TABLE musicbrainz_answers (
+    address     TEXT PRIMARY KEY,               -- the whole URL
+    status      INTEGER NOT NULL,               -- 200, or 404: there is no such thing
+    body        BLOB NOT NULL,                  -- JSON, zlib
+    answered_at REAL NOT NULL                   -- unix seconds
+)
+"""
+
+# What each generation of a job was found to ask for at MusicBrainz: it does not change under a job that runs. Only the
+# newest two of a job are kept.
+_RESOLUTIONS = """
+CREATE TABLE resolutions (
+    job_id     TEXT NOT NULL REFERENCES jobs (job_id) ON DELETE CASCADE,
+    generation INTEGER NOT NULL,
+    kind       TEXT NOT NULL,                   -- release: its tracks; releases: those of an artist or label
+    document   BLOB NOT NULL,                   -- JSON with the fields of that kind (musicbrainz.model), zlib
+    PRIMARY KEY (job_id, generation)
+) WITHOUT ROWID
+"""
+
+
+def _musicbrainz(database: "sqlite_utils.Database") -> None:
+    for statement in (
+        _MUSICBRAINZ_ANSWERS,
+        "CREATE INDEX musicbrainz_answers_by_age ON musicbrainz_answers (answered_at)",
+        _RESOLUTIONS,
+    ):
+        database.execute(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first_album, _life_of_a_manifest, _peers_across_jobs, _soulseek, _musicbrainz)
 """In order, only ever appended to: a file with version N has had the first N."""
 
 

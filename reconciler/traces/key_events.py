@@ -5,6 +5,9 @@ Owns: the choice and the words. Never: counts (traces.summary) or escapes what p
 
 from reconciler.traces.model import EventType, SwarmEvent
 
+# Of a JobStart: what was found out before anything could be fetched.
+BEFORE_THE_START = frozenset({"resolved"})
+
 _TOLD_ALWAYS = {
     EventType.RESCUE_MODE_ACTIVATED: "Rescue mode activated",
     EventType.RESCUE_MODE_DEACTIVATED: "Rescue mode deactivated",
@@ -25,6 +28,8 @@ def key_text(event: SwarmEvent, *, again: bool) -> str:
 def _told_sometimes(event: SwarmEvent, *, again: bool) -> str:
     told = ""
     match (event.type, event.action):
+        case (EventType.JOB_START, "resolved"):
+            told = f"Looked up at MusicBrainz: {event.metadata.get('artist', '')} - {event.metadata.get('title', '')}"
         case (EventType.JOB_START, "resumed"):
             told = "Resumed"
         case (EventType.JOB_START, _) if again:

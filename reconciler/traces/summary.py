@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
 from reconciler.ids import JobId
-from reconciler.traces.key_events import key_text
+from reconciler.traces.key_events import BEFORE_THE_START, key_text
 from reconciler.traces.model import EventType, SwarmEvent
 
 # A screenful or two. A swarm that is in trouble repeats itself: the first events tell why.
@@ -174,7 +174,7 @@ class _Tally:
 
     def take(self, event: SwarmEvent) -> None:
         match event.type:
-            case EventType.JOB_START:
+            case EventType.JOB_START if event.action not in BEFORE_THE_START:
                 self._start(event)
             case EventType.JOB_COMPLETE:
                 self._status = cast("SessionStatus", event.action) if event.action in _STATUSES else "unfinished"

@@ -46,6 +46,7 @@ soulseek:
   upload_slots: 4
   upload_kbps: 4000
   searches_per_220s: 20
+musicbrainz: {{url: "http://mirror:5000/ws/2", rate_per_second: 20, contact: me@example.org, offline: true}}
 """
 
 
@@ -77,6 +78,9 @@ def test_every_key_becomes_a_setting():
         upload_kbps=4000,
         searches_per_220s=20,
     )
+    musicbrainz = settings.musicbrainz
+    assert (musicbrainz.url, musicbrainz.rate_per_s) == ("http://mirror:5000/ws/2", 20.0)
+    assert (musicbrainz.contact, musicbrainz.offline) == ("me@example.org", True)
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "mesh:\n  # overlay: later\n", "mesh: {overlay: {peers: []}}\n"])

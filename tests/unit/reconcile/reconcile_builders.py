@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+from reconciler.config import MusicBrainzSettings
 from reconciler.engine.order import JobProgress, TrackProgress
 from reconciler.ids import JobId, Mbid, Root, Sha256, TrackPosition
 from reconciler.library.naming import DEFAULT_TEMPLATE
@@ -14,6 +15,7 @@ from reconciler.manifests.model import (
     Track,
     WantedFile,
 )
+from reconciler.musicbrainz.model import ResolvedRelease
 from reconciler.reconcile.decide import Moment
 from reconciler.reconcile.observed import Observed, Policy, Valid
 from reconciler.reconcile.orders import Places
@@ -38,6 +40,7 @@ POLICY = Policy(
     status_interval_s=15.0,
     rescan_s=30.0,
     poll_s=5.0,
+    musicbrainz=MusicBrainzSettings(),
 )
 MOMENT = Moment(now_unix_s=NOW, chance=0.0, policy=POLICY)
 
@@ -72,6 +75,20 @@ def files_spec(*paths, target_dir="library"):
     """Files known by their roots: file 1 by `root(1)`."""
     files = tuple(WantedFile(path=path, size=10 * n, root=root(n)) for n, path in enumerate(paths, start=1))
     return MultiSourceSpec(target_dir=target_dir, files=files)
+
+
+def resolved_release(*tracks, asked=100, **changes):
+    """What MusicBrainz said of release `mbid(100)`: three tracks, or these."""
+    made = ResolvedRelease(
+        asked=mbid(asked),
+        mbid=mbid(asked),
+        title="Loveless",
+        artist="My Bloody Valentine",
+        year=1991,
+        tracks=tracks or tuple(track(position) for position in range(1, TRACKS + 1)),
+        skipped=(),
+    )
+    return replace(made, **changes)
 
 
 def root(number):

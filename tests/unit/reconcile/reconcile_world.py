@@ -11,12 +11,14 @@ from pathlib import Path, PurePosixPath
 
 from reconcile_builders import artifact
 
+from reconciler.config import MusicBrainzSettings
 from reconciler.engine.order import JobProgress, TrackProgress
 from reconciler.library.naming import DEFAULT_TEMPLATE
 from reconciler.manifests.read import read_manifest
+from reconciler.musicbrainz.resolutions import ResolutionStore
 from reconciler.reconcile.loop import Reconciler, Surroundings
 from reconciler.reconcile.observe import Folders
-from reconciler.reconcile.observed import Policy
+from reconciler.reconcile.observed import Failure, LookUpState, Policy
 from reconciler.reconcile.orders import Places
 from reconciler.reconcile.ownership import Node
 from reconciler.state.database import Database
@@ -207,6 +209,41 @@ class ScriptedEngine:
         self._jobs[order.job_id] = replace(job, tracks=tracks)
 
 
+class ScriptedLookUps:
+    """Look-ups that take a second each and end as they are told."""
+
+    def __init__(self, time, resolutions):
+        self.time = time
+        self.resolutions = resolutions
+        self.looks = []
+        self.answers = []
+        """What each finds, or a Failure without its time; the last one stays."""
+        self.on_change = lambda job_id: None
+        self.busy = False
+        self._states = {}
+
+    def begin(self, look):
+        """Find the next answer a second from now."""
+        self.looks.append(look)
+        self.busy = True
+        self._states[look.job_id] = LookUpState(generation=look.generation)
+        self.time.plan(self.time.now + 1, lambda: self._end(look))
+
+    def state(self, job_id):
+        """What is known of a look-up."""
+        return self._states.get(job_id)
+
+    def _end(self, look):
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        self.busy = False
+        del self._states[look.job_id]
+        if isinstance(answer, Failure):
+            self._states[look.job_id] = LookUpState(generation=look.generation, failure=answer)
+        else:
+            self.resolutions.put(look.job_id, look.generation, answer)
+        self.on_change(look.job_id)
+
+
 class World:
     """One root folder, and daemons that come and go over it."""
 
@@ -228,6 +265,7 @@ class World:
             status_interval_s=15.0,
             rescan_s=30.0,
             poll_s=5.0,
+            musicbrainz=MusicBrainzSettings(),
         )
         self.open()
 
@@ -238,12 +276,16 @@ class World:
         self.sightings = SightingStore(self.database)
         self.traces = TraceStore(self.database, self.folders.root / "logs")
         self.engine = ScriptedEngine(self.time, self.store)
+        self.resolutions = ResolutionStore(self.database)
+        self.lookups = ScriptedLookUps(self.time, self.resolutions)
         self._ids = 0
         surroundings = Surroundings(
             folders=self.folders,
             store=self.store,
             sightings=self.sightings,
             engine=self.engine,
+            lookups=self.lookups,
+            resolutions=self.resolutions,
             traces=self.traces,
             clock=clock or self.time,
             wakeup=wakeup or self.time,
@@ -253,6 +295,7 @@ class World:
         )
         self.reconciler = Reconciler(surroundings, policy=self.policy)
         self.engine.on_change = self.reconciler.on_change
+        self.lookups.on_change = self.reconciler.on_change
         return self
 
     def close(self):

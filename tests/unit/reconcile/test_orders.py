@@ -4,7 +4,18 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 import pytest
-from reconcile_builders import JOB, PLACES, artifact, files_spec, manifest, mbid, release_spec, root, track
+from reconcile_builders import (
+    JOB,
+    PLACES,
+    artifact,
+    files_spec,
+    manifest,
+    mbid,
+    release_spec,
+    resolved_release,
+    root,
+    track,
+)
 
 from reconciler.manifests.model import (
     Directives,
@@ -17,6 +28,7 @@ from reconciler.manifests.model import (
     UrlSource,
     WantedFile,
 )
+from reconciler.musicbrainz.model import Subject
 from reconciler.reconcile.orders import Held, Places, Plan, order_of, plan_of, still_wanted
 from reconciler.sources.base import Words
 
@@ -187,7 +199,6 @@ def test_an_edit_keeps_the_files_with_the_same_bytes_in_the_same_place():
     [
         DiscographySpec(artist_id=mbid(1), profile="core", target_dir="library"),
         LabelCrateSpec(label_id=mbid(1), limit=3, order="newest", target_dir="library"),
-        release_spec(None),
     ],
 )
 def test_what_only_musicbrainz_knows_is_held(spec):
@@ -196,6 +207,33 @@ def test_what_only_musicbrainz_knows_is_held(spec):
     assert isinstance(held, Held)
     assert held.reason == "NeedsMusicBrainz"
     assert "does not ask MusicBrainz" in held.message
+
+
+def test_a_release_without_a_list_has_to_be_looked_up():
+    """Then its tracks are those that were found, and the names that nobody has written come from there."""
+    spec = release_spec(None, title="", artist="")
+    assert plan_of(spec, PLACES) == Subject(kind="release", mbid=mbid(100))
+    assert plan_of(spec, PLACES, resolved_release(asked=101)) == Subject(kind="release", mbid=mbid(100))
+    plan = plan_of(spec, PLACES, resolved_release(track(1, medium=1), track(2, medium=2, medium_position=1)))
+    assert [order.stem for order in plan.tracks] == [
+        "My Bloody Valentine/Loveless/1-01 Song 1",
+        "My Bloody Valentine/Loveless/2-01 Song 2",
+    ]
+
+
+def test_what_is_written_goes_before_what_was_found():
+    """Title and artist of the manifest, and its own list of tracks."""
+    wanted = release_spec(None, title="Mine", artist="Me")
+    assert [order.stem for order in plan_of(wanted, PLACES, resolved_release(track(1))).tracks] == ["Me/Mine/01 Song 1"]
+    assert plan_of(release_spec(2), PLACES, resolved_release()).positions == (1, 2)
+
+
+def test_a_template_may_name_the_year():
+    """Where it is known; a manifest's own list has none."""
+    places = replace(PLACES, naming="{album}{ (year)}/{track} {title} {year}")
+    assert stems(release_spec(1), places) == ["Loveless/1 Song 1"]
+    [order] = plan_of(release_spec(None), places, resolved_release(track(1))).tracks
+    assert order.stem == "Loveless (1991)/1 Song 1 1991"
 
 
 SOULSEEK = SoulseekSource(username="a", filename="b.flac")

@@ -1,0 +1,157 @@
+"""What MusicBrainz says, and what is made of it for a job.
+
+Owns: the values. Never: reads an answer (musicbrainz.parse), asks for one (musicbrainz.client), or chooses.
+
+The words are those of MusicBrainz: https://musicbrainz.org/doc/MusicBrainz_Database/Schema
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from reconciler.errors import MusicBrainzError
+from reconciler.ids import Mbid
+from reconciler.manifests.model import Track
+
+SubjectKind = Literal["release", "artist", "label"]
+
+FailureCode = Literal["not found", "offline", "unreachable", "refused", "odd answer", "nothing to fetch"]
+
+
+class NoAnswerError(MusicBrainzError):
+    """What was asked of MusicBrainz was not answered as it should be; `code` says which kind of trouble it is."""
+
+    def __init__(self, code: FailureCode, message: str, *, hint: str = "", retry_after_s: float = 0.0) -> None:
+        """`retry_after_s`: for how long the server wants to be left alone; 0.0 = it does not say."""
+        super().__init__(message, hint=hint)
+        self.code: FailureCode = code
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """Something at MusicBrainz that a job needs to know more of."""
+
+    kind: SubjectKind
+    mbid: Mbid
+
+    def __str__(self) -> str:
+        """`release c0d0c0a4-...`"""
+        return f"{self.kind} {self.mbid}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedTrack:
+    """One track of a medium."""
+
+    position: int
+    """On its medium, from 1; 0 = a pregap."""
+    title: str
+    recording: Mbid
+    length_ms: int | None
+    artist: str
+    """The names of its credit, joined."""
+    is_video: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Medium:
+    """One disc, side or file collection of a release."""
+
+    position: int
+    format: str
+    """`CD`, `Digital Media`, `12" Vinyl`; empty = not known."""
+    track_count: int
+    tracks: tuple[ListedTrack, ...] = ()
+    """Empty where only the count was asked for."""
+    pregap: ListedTrack | None = None
+    data_tracks: tuple[ListedTrack, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseGroup:
+    """What people call an album: all its editions."""
+
+    mbid: Mbid
+    title: str
+    primary_type: str
+    """`Album`, `Single`, `EP`, `Broadcast`, `Other`; empty = not known."""
+    secondary_types: tuple[str, ...]
+    first_release_date: str
+    """`1991-11-04`, `1991-11`, `1991`; empty = not known."""
+    artists: tuple[Mbid, ...]
+    """Of its credit; empty where that was not said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """One edition."""
+
+    mbid: Mbid
+    title: str
+    artist: str
+    """The names of its credit, joined as they stand on the cover."""
+    artists: tuple[Mbid, ...]
+    status: str
+    """`Official`, `Promotion`, `Bootleg`, `Pseudo-Release`, `Withdrawn`, `Expunged`, `Cancelled`; empty = not known."""
+    date: str
+    """As far as it is known: `1991-11-04`, `1991-11`, `1991`, empty."""
+    country: str
+    """ISO 3166-1, or XE, XW and the like; empty = not known."""
+    barcode: str
+    group: ReleaseGroup | None
+    media: tuple[Medium, ...]
+
+    @property
+    def track_count(self) -> int:
+        """Tracks on all media, without pregaps and data tracks."""
+        return sum(medium.track_count for medium in self.media)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleasePage:
+    """A part of a list of releases."""
+
+    total: int
+    """How many there are in the whole list."""
+    releases: tuple[Release, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """An artist or a label."""
+
+    mbid: Mbid
+    """What it is known by now: another one than was asked for where the two were merged."""
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkippedTrack:
+    """A track of a release that is not fetched."""
+
+    medium: int
+    position: int
+    """On its medium; 0 = a pregap."""
+    title: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedRelease:
+    """What one generation of a job fetches of a release: it stays so, whatever is edited at MusicBrainz meanwhile."""
+
+    asked: Mbid
+    """What the manifest names."""
+    mbid: Mbid
+    """What that is now: another one where the two were merged."""
+    title: str
+    artist: str
+    year: int | None
+    tracks: tuple[Track, ...]
+    skipped: tuple[SkippedTrack, ...]
+
+
+def year_of(date: str) -> int | None:
+    """The year of a date as MusicBrainz writes it; None where it is not known."""
+    head = date[:4]
+    return int(head) if len(head) == 4 and head.isascii() and head.isdigit() else None  # noqa: PLR2004 - digits of a year

@@ -1,0 +1,131 @@
+"""What each generation of a job was found to ask for, remembered for as long as the job is.
+
+Owns: the table resolutions, and a resolution as JSON and back. Never: finds out what a job asks for
+(reconcile.lookups).
+
+Every method waits for the disk; call from a thread that may wait.
+"""
+
+import json
+import sqlite3
+import zlib
+from dataclasses import asdict
+from typing import Any
+
+from reconciler.ids import JobId, Mbid, TrackPosition, is_mbid
+from reconciler.manifests.model import Track
+from reconciler.musicbrainz.model import ResolvedRelease, SkippedTrack
+from reconciler.state.database import Database, damaged
+
+# 5,000 tracks with the longest titles are 6 MB.
+_DOCUMENT_BYTES_MAX = 16 * 1024 * 1024
+
+# The generation before is still fetched while the new one is looked up.
+_GENERATIONS_KEPT = 2
+
+_PUT = """
+INSERT INTO resolutions VALUES (?, ?, ?, ?) ON CONFLICT (job_id, generation) DO UPDATE SET
+    kind = excluded.kind, document = excluded.document
+"""
+
+
+class ResolutionStore:
+    """The resolutions in the state database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, job_id: JobId, generation: int) -> ResolvedRelease | None:
+        """What this generation asks for; None = it was not looked up yet."""
+        query = "SELECT kind, document FROM resolutions WHERE job_id = ? AND generation = ?"
+        row = self._database.read(lambda connection: connection.execute(query, (job_id, generation)).fetchone())
+        if row is None:
+            return None
+        try:
+            return resolution_of(str(row[0]), _unpacked(row[1]))
+        except (zlib.error, ValueError, TypeError, KeyError) as error:
+            raise damaged(self._database.path, f"holds an impossible resolution of job {job_id!r}: {error}") from error
+
+    def put(self, job_id: JobId, generation: int, resolved: ResolvedRelease) -> None:
+        """Remember what this generation asks for; those before the last are dropped."""
+        document = json.dumps(asdict(resolved), separators=(",", ":"), ensure_ascii=False).encode()
+        row = (job_id, generation, kind_of(resolved), zlib.compress(document))
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(_PUT, row)
+            oldest = (job_id, generation - _GENERATIONS_KEPT)
+            connection.execute("DELETE FROM resolutions WHERE job_id = ? AND generation <= ?", oldest)
+
+        self._database.write(work).result()
+
+
+def kind_of(resolved: ResolvedRelease) -> str:
+    """The word by which the table knows what kind of document it holds."""
+    assert isinstance(resolved, ResolvedRelease)
+    return "release"
+
+
+def resolution_of(kind: str, document: bytes) -> ResolvedRelease:
+    """The value in a document; raises ValueError, TypeError or KeyError where none such was ever written."""
+    said = json.loads(document)
+    if kind != "release":
+        raise ValueError(f"{kind!r} is no kind")
+    return ResolvedRelease(
+        asked=_mbid(said["asked"]),
+        mbid=_mbid(said["mbid"]),
+        title=_text(said["title"]),
+        artist=_text(said["artist"]),
+        year=_number(said["year"]),
+        tracks=tuple(_track(each) for each in said["tracks"]),
+        skipped=tuple(_skipped(each) for each in said["skipped"]),
+    )
+
+
+def _track(said: dict[str, Any]) -> Track:
+    position = _number(said["position"])
+    if position is None or position < 1:
+        raise ValueError(f"track {position!r} has no place")
+    return Track(
+        position=TrackPosition(position),
+        title=_text(said["title"]),
+        mb_recording_id=_mbid(said["mb_recording_id"]),
+        duration_ms=_number(said["duration_ms"]),
+        artist=_text(said["artist"]),
+        medium=_number(said["medium"]),
+        medium_position=_number(said["medium_position"]),
+    )
+
+
+def _skipped(said: dict[str, Any]) -> SkippedTrack:
+    return SkippedTrack(
+        medium=_number(said["medium"]) or 0,
+        position=_number(said["position"]) or 0,
+        title=_text(said["title"]),
+        reason=_text(said["reason"]),
+    )
+
+
+def _mbid(value: object) -> Mbid:
+    if not isinstance(value, str) or not is_mbid(value):
+        raise ValueError(f"{value!r} is no MusicBrainz id")
+    return Mbid(value)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _number(value: object) -> int | None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+        raise ValueError(f"{value!r} is no count")
+    return value
+
+
+def _unpacked(packed: bytes) -> bytes:
+    unpacking = zlib.decompressobj()
+    document = unpacking.decompress(packed, _DOCUMENT_BYTES_MAX)
+    if not unpacking.eof:
+        raise ValueError("it does not end")
+    return document
