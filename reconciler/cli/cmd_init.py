@@ -29,6 +29,10 @@ CONFIGURATION = """\
 #     peers: ["<peer id>@nas.example.org:7443"]
 #     upload_kbps: 0               # kilobits per second over all peers; 0 = no cap
 
+# musicbrainz:
+#   url: https://musicbrainz.org/ws/2   # or a mirror's
+#   contact: me@example.org        # MusicBrainz asks for an address of whoever runs a client
+
 # status:
 #   mode: in_file                  # or sidecar (jobs/status/<job_id>.<node>.yml, with progress), both, none
 #   interval_seconds: 15           # at most one status write into a manifest in this time; the end of a job at once
