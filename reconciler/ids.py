@@ -3,6 +3,7 @@
 Owns: the identifier types and their syntax. Never: makes one from the clock or from chance; both are arguments.
 """
 
+import hashlib
 import re
 from typing import NewType
 
@@ -47,6 +48,13 @@ def make_ulid(*, unix_ms: int, entropy: bytes) -> str:
             f"a ULID takes 48 bits of time and {ULID_ENTROPY_BYTES} bytes, not {unix_ms} and {len(entropy)} bytes"
         )
     return str(ULID(unix_ms.to_bytes(6, "big") + entropy))
+
+
+def derived_job_id(owner: JobId, name: str) -> JobId:
+    """The ULID of a job that `owner` has others do: always the same for one name, and with the owner's time."""
+    digest = hashlib.sha256(f"{owner}/{name}".encode()).digest()
+    time = ULID.from_str(owner).bytes[:6] if _ULID.fullmatch(owner) else hashlib.sha256(owner.encode()).digest()[:6]
+    return JobId(str(ULID(time + digest[:ULID_ENTROPY_BYTES])))
 
 
 def is_job_id(text: str) -> bool:

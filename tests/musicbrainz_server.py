@@ -168,6 +168,8 @@ class Catalogue:
         kind = "artist" if "artist" in query else "label"
         wanted = self.merged.get(query[kind], query[kind])
         found = [each for each in self.releases if wanted in self._linked(each, kind)]
+        if "status" in query:
+            found = [each for each in found if (each["status"] or "").lower() in query["status"].split("|")]
         offset, limit = int(query.get("offset", 0)), min(int(query.get("limit", BROWSE_DEFAULT)), self.page_max)
         page = [self._with(each, query["inc"]) for each in found[offset : offset + limit]]
         return {"release-count": len(found), "release-offset": offset, "releases": page}

@@ -31,6 +31,9 @@ CONFIGURATION = """\
 
 # transfers:
 #   bandwidth_kbps: 0              # kilobits per second that all jobs together receive; 0 = no cap
+# musicbrainz:
+#   url: https://musicbrainz.org/ws/2   # or a mirror's
+#   contact: me@example.org        # MusicBrainz asks for an address of whoever runs a client
 
 # status:
 #   mode: in_file                  # or sidecar (jobs/status/<job_id>.<node>.yml, with progress), both, none

@@ -10,6 +10,7 @@ import click
 
 from reconciler.cli.cmd_job_edit import cancel, resume, retry, suspend
 from reconciler.cli.cmd_job_explain import explain
+from reconciler.cli.cmd_job_new import new
 from reconciler.cli.context import Context, state_options
 from reconciler.cli.jobs import JobView, view_of
 from reconciler.cli.render import megabytes, shown
@@ -21,15 +22,15 @@ from reconciler.traces.store import TraceStore
 from reconciler.traces.summary import summarise
 
 
-@click.group(short_help="One job: show, explain, trace, suspend, resume, cancel, retry.")
+@click.group(short_help="One job: new, show, explain, trace, suspend, resume, cancel, retry.")
 def job() -> None:
-    """Look at one job, or edit its manifest.
+    """Look at one job, edit its manifest, or write a new one.
 
     JOB_ID may always be shortened to what makes it unique.
     """
 
 
-for command in (explain, suspend, resume, cancel, retry):
+for command in (new, explain, suspend, resume, cancel, retry):
     job.add_command(command)
 
 

@@ -8,15 +8,16 @@ from pathlib import Path
 
 from reconciler.clock import rfc3339
 from reconciler.errors import InvalidInputError, NotFoundError, ReconcilerError
-from reconciler.ids import JobId
+from reconciler.ids import JobId, derived_job_id
 from reconciler.manifests.files import read_input
-from reconciler.manifests.model import Manifest, MbReleaseSpec, MultiSourceSpec
+from reconciler.manifests.model import JobState, Manifest, MbReleaseSpec, MultiSourceSpec
 from reconciler.manifests.read import read_manifest
-from reconciler.musicbrainz.model import ResolvedRelease
+from reconciler.musicbrainz.model import Resolved, ResolvedRelease, ResolvedReleases
 from reconciler.musicbrainz.resolutions import ResolutionStore
+from reconciler.reconcile.expand import is_completed, is_given_up
 from reconciler.state.database import Database
 from reconciler.state.jobs import JobStore
-from reconciler.state.records import Artifact, JobRecord
+from reconciler.state.records import Artifact, JobRecord, KnownChild
 
 _RECEIVED = """
     SELECT COALESCE(SUM(bytes_transferred), 0) FROM SwarmEvents
@@ -54,8 +55,11 @@ class JobView:
     artifacts: tuple[Artifact, ...]
     bytes_received: int
     """Accepted bytes over all runs."""
-    resolved: ResolvedRelease | None
+    resolved: Resolved | None
     """What MusicBrainz said of its current generation; None = it was not asked, or not needed."""
+
+    children: tuple[KnownChild, ...]
+    """The manifests that it has written and wants."""
 
     @property
     def tracks_total(self) -> int | None:
@@ -64,7 +68,7 @@ class JobView:
             case MbReleaseSpec(tracks=tracks) if tracks is not None:
                 return len(tracks)
             case MbReleaseSpec():
-                return len(self.resolved.tracks) if self.resolved is not None else None
+                return len(self.resolved.tracks) if isinstance(self.resolved, ResolvedRelease) else None
             case MultiSourceSpec(files=files):
                 return len(files)
             case _:
@@ -72,9 +76,15 @@ class JobView:
 
     @property
     def tracks_text(self) -> str:
-        """`3/12`: published of wanted."""
+        """`3/12`: published of wanted; of a discography or label crate `3/12 releases`."""
+        if isinstance(self.resolved, ResolvedReleases):
+            return f"{self._children_completed}/{len(self.children)} releases"
         total = self.tracks_total
         return f"{len(self.artifacts)}/{'?' if total is None else total}"
+
+    @property
+    def _children_completed(self) -> int:
+        return sum(1 for child in self.children if is_completed(child))
 
     @property
     def next_text(self) -> str:
@@ -96,6 +106,15 @@ class JobView:
             "attempts": record.attempts,
             "tracks_total": self.tracks_total,
             "tracks_completed": [artifact.position for artifact in self.artifacts],
+            "children": [
+                {
+                    "job_id": child.job_id,
+                    "mb_release_id": child.release,
+                    "state": JobState.PENDING.value if child.state is None else child.state.value,
+                    "path": child.path,
+                }
+                for child in self.children
+            ],
             "bytes_received": self.bytes_received,
             "started_at": _time(record.started_at),
             "completed_at": _time(record.completed_at),
@@ -152,13 +171,24 @@ def last_errors(database: Database, job_id: JobId) -> list[TrackError]:
 
 def _view(database: Database, store: JobStore, record: JobRecord, root: Path) -> JobView:
     received = database.read(lambda connection: connection.execute(_RECEIVED, (record.job_id,)).fetchone()[0])
+    resolved = ResolutionStore(database).get(record.job_id, record.generation)
     return JobView(
         record=record,
         manifest=_manifest(root / record.path),
         artifacts=store.artifacts(record.job_id, record.generation),
         bytes_received=int(received),
-        resolved=ResolutionStore(database).get(record.job_id, record.generation),
+        children=_children(store, record, resolved),
+        resolved=resolved,
     )
+
+
+def _children(store: JobStore, record: JobRecord, resolved: Resolved | None) -> tuple[KnownChild, ...]:
+    """Those that the job wants now; what it wanted once and is completed stays, and is not counted."""
+    if not isinstance(resolved, ResolvedReleases):
+        return ()
+    wanted = {derived_job_id(record.job_id, release.group) for release in resolved.releases}
+    known = store.children(record.job_id)
+    return tuple(child for child in known if child.job_id in wanted and not is_given_up(child))
 
 
 def _manifest(path: Path) -> Manifest | None:

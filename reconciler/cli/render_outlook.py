@@ -15,12 +15,14 @@ from reconciler.reconcile.actions import (
     Again,
     AwaitJobs,
     AwaitSlot,
+    CancelChild,
     CarryArtifacts,
     LookUp,
     RecordSpec,
     StartEngine,
     Stop,
     StopEngine,
+    WriteChild,
 )
 from reconciler.reconcile.conditions import Reason
 from reconciler.reconcile.foresee import NEW_JOB_ID, Foreseen
@@ -29,7 +31,7 @@ from reconciler.reconcile.observed import Invalid, Unreadable, Valid
 # As many as are read; the JSON form has them all.
 TRACKS_SHOWN_MAX = 20
 
-Verb = Literal["fetch", "look up", "finish", "go on", "wait", "rest", "stall", "leave alone", "hold"]
+Verb = Literal["fetch", "look up", "expand", "finish", "go on", "wait", "rest", "stall", "leave alone", "hold"]
 """What would be done about a manifest, in one word or two."""
 
 
@@ -63,12 +65,14 @@ def verdict_of(foreseen: Foreseen) -> Verdict:
     )
 
 
-def _verb_of(foreseen: Foreseen, ready: Condition | None) -> Verb:
+def _verb_of(foreseen: Foreseen, ready: Condition | None) -> Verb:  # noqa: PLR0911 - one for each verb
     decision = foreseen.decision
     if any(isinstance(action, StartEngine) for action in decision.actions):
         return "fetch"
     if any(isinstance(action, LookUp) for action in decision.actions):
         return "look up"
+    if any(isinstance(action, WriteChild | CancelChild) for action in decision.actions):
+        return "expand"
     if decision.archive:
         return "finish"
     if ready is None or ready.reason == Reason.OTHER_NODE:
@@ -97,6 +101,10 @@ def _step(action: Action, foreseen: Foreseen) -> str:  # noqa: PLR0911 - one for
             return f"fetch {counted(len(order.tracks), 'track')}"
         case StopEngine():
             return "stop what is being fetched"
+        case WriteChild(child=child, path=path):
+            return f"write {path} for release {child.release}"
+        case CancelChild(path=path):
+            return f"cancel {path}"
         case LookUp(subject=subject):
             return f"look up {subject} at MusicBrainz, or in what it said before"
         case _:

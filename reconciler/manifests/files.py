@@ -6,6 +6,7 @@ manifests.exchange, moving manifests.moving, mending what a crash left manifests
 
 from reconciler.manifests.exchange import FallBack, Rewritten, rewrite
 from reconciler.manifests.filesystem import file_system_of
+from reconciler.manifests.making import make_new
 from reconciler.manifests.moving import move_into, moved_earlier
 from reconciler.manifests.recovery import recover_displaced
 from reconciler.manifests.renaming import NotSupportedHereError
@@ -19,6 +20,7 @@ __all__ = [
     "Rewritten",
     "file_system_of",
     "is_open_in_editor",
+    "make_new",
     "move_into",
     "moved_earlier",
     "read_file",

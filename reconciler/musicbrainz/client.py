@@ -26,7 +26,7 @@ from reconciler.config import MusicBrainzSettings
 from reconciler.ids import Mbid
 from reconciler.musicbrainz import parse
 from reconciler.musicbrainz.answers import ANSWER_BYTES_MAX, Answer
-from reconciler.musicbrainz.model import Named, NoAnswerError, Release, SubjectKind
+from reconciler.musicbrainz.model import Listed, Named, NoAnswerError, Release, SubjectKind
 from reconciler.musicbrainz.pace import Pace
 
 # A release rarely changes once it is entered; a list of them grows by the week; and what is not there today may be
@@ -77,15 +77,6 @@ class Memory(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """A list of releases, as far as it was looked at."""
-
-    total: int
-    """How many there are."""
-    releases: tuple[Release, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
     """One request, and how old an answer to it may be."""
 
@@ -101,10 +92,13 @@ class _Question:
 class MusicBrainz:
     """The web service, as this program uses it. Every method raises NoAnswerError."""
 
-    def __init__(self, settings: MusicBrainzSettings, *, memory: Memory, clock: Clock) -> None:
+    def __init__(
+        self, settings: MusicBrainzSettings, *, memory: Memory, clock: Clock, tries_max: int = TRIES_MAX
+    ) -> None:
         self._base = settings.url.rstrip("/")
         self._contact = _in_a_comment(settings.contact)
         self._offline = settings.offline
+        self._tries_max = tries_max
         self._memory = memory
         self._clock = clock
         self._pace = Pace(interval_s=interval_s(settings), clock=clock)
@@ -134,13 +128,16 @@ class MusicBrainz:
             parse.named_of,
         )
 
-    async def releases_of(self, kind: SubjectKind, mbid: Mbid, *, fresh: bool = False) -> Listed:
-        """List the releases of an artist or label with their groups and media, LISTED_MAX at most."""
+    async def releases_of(self, kind: SubjectKind, mbid: Mbid, *, official: bool, fresh: bool = False) -> Listed:
+        """List the releases of an artist or label with their groups and media, LISTED_MAX at most.
+
+        `official`: no others.
+        """
         what = f"the releases of {kind} {mbid}"
         found: dict[Mbid, Release] = {}
         total, offset = 1, 0
         while offset < min(total, LISTED_MAX):
-            target = list_target(kind, mbid, offset)
+            target = list_target(kind, mbid, offset, official=official)
             question = _Question(target=target, what=what, age_s_max=LIST_AGE_S_MAX, fresh=fresh)
             page = await self._get(question, parse.release_page_of)
             total = page.total
@@ -192,7 +189,7 @@ class MusicBrainz:
         """Ask again while that may help within half a minute; each try waits for its turn."""
         async for attempt in AsyncRetrying(
             retry=retry_if_exception(_is_passing),
-            stop=stop_after_attempt(TRIES_MAX),
+            stop=stop_after_attempt(self._tries_max),
             wait=_wait_s,
             sleep=asyncio.sleep,
             reraise=True,
@@ -256,9 +253,10 @@ def release_target(mbid: Mbid) -> str:
     return f"/release/{mbid}?fmt=json&inc={_RELEASE_PARTS}"
 
 
-def list_target(kind: SubjectKind, mbid: Mbid, offset: int) -> str:
+def list_target(kind: SubjectKind, mbid: Mbid, offset: int, *, official: bool) -> str:
     """One page of the releases of an artist or label, below the base URL."""
-    return f"/release?{kind}={mbid}&fmt=json&inc={_LIST_PARTS}&limit={PAGE_RELEASES}&offset={offset}"
+    status = "&status=official" if official else ""
+    return f"/release?{kind}={mbid}&fmt=json&inc={_LIST_PARTS}&limit={PAGE_RELEASES}&offset={offset}{status}"
 
 
 def _read(reader: Callable[[bytes], T], answer: Answer, what: str, host: str) -> T:

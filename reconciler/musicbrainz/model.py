@@ -117,6 +117,15 @@ class ReleasePage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A list of releases, as far as it was looked at."""
+
+    total: int
+    """How many there are."""
+    releases: tuple[Release, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
     """An artist or a label."""
 
@@ -149,6 +158,39 @@ class ResolvedRelease:
     year: int | None
     tracks: tuple[Track, ...]
     skipped: tuple[SkippedTrack, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenRelease:
+    """The edition that stands for a release group."""
+
+    group: Mbid
+    release: Mbid
+    title: str
+    """As it names the folder: two releases of one artist do not share one."""
+    artist: str
+    year: int | None
+    """In which the group first came out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedReleases:
+    """Which releases one generation of a discography or label crate asks for."""
+
+    asked: Mbid
+    """The artist or label that the manifest names."""
+    mbid: Mbid
+    """What that is now."""
+    name: str
+    listed: int
+    """Releases that MusicBrainz lists, all editions."""
+    groups: int
+    """Release groups among those that were looked at."""
+    releases: tuple[ChosenRelease, ...]
+
+
+Resolved = ResolvedRelease | ResolvedReleases
+"""What MusicBrainz said of what a job asks for."""
 
 
 def year_of(date: str) -> int | None:

@@ -9,12 +9,14 @@ Every method waits for the disk; call from a thread that may wait.
 import json
 import sqlite3
 import zlib
+from collections.abc import Iterable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from reconciler.ids import JobId, Mbid, TrackPosition, is_mbid
 from reconciler.manifests.model import Track
-from reconciler.musicbrainz.model import ResolvedRelease, SkippedTrack
+from reconciler.musicbrainz.model import ChosenRelease, Resolved, ResolvedRelease, ResolvedReleases, SkippedTrack
 from reconciler.state.database import Database, damaged
 
 # 5,000 tracks with the longest titles are 6 MB.
@@ -24,9 +26,20 @@ _DOCUMENT_BYTES_MAX = 16 * 1024 * 1024
 _GENERATIONS_KEPT = 2
 
 _PUT = """
-INSERT INTO resolutions VALUES (?, ?, ?, ?) ON CONFLICT (job_id, generation) DO UPDATE SET
-    kind = excluded.kind, document = excluded.document
+INSERT INTO resolutions VALUES (?, ?, ?, ?, ?) ON CONFLICT (job_id, generation) DO UPDATE SET
+    kind = excluded.kind, mbid = excluded.mbid, document = excluded.document
 """
+
+# Who is known to have a release: whoever offered any of it to a job of ours, and we where the job is completed.
+_HOLDERS = """
+SELECT r.mbid,
+    (SELECT count(DISTINCT e.peer_id) FROM SwarmEvents e WHERE e.job_id = r.job_id AND e.type = 'PeerDiscovered')
+    + (SELECT count(*) FROM jobs j WHERE j.job_id = r.job_id AND j.state = 'completed')
+FROM resolutions r WHERE r.kind = 'release' AND r.mbid IN ({places})
+"""
+
+# Names bound in one statement; SQLite allows 32,766 (https://sqlite.org/limits.html).
+_IDS_PER_QUERY = 1000
 
 
 class ResolutionStore:
@@ -35,7 +48,7 @@ class ResolutionStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def get(self, job_id: JobId, generation: int) -> ResolvedRelease | None:
+    def get(self, job_id: JobId, generation: int) -> Resolved | None:
         """What this generation asks for; None = it was not looked up yet."""
         query = "SELECT kind, document FROM resolutions WHERE job_id = ? AND generation = ?"
         row = self._database.read(lambda connection: connection.execute(query, (job_id, generation)).fetchone())
@@ -46,10 +59,11 @@ class ResolutionStore:
         except (zlib.error, ValueError, TypeError, KeyError) as error:
             raise damaged(self._database.path, f"holds an impossible resolution of job {job_id!r}: {error}") from error
 
-    def put(self, job_id: JobId, generation: int, resolved: ResolvedRelease) -> None:
+    def put(self, job_id: JobId, generation: int, resolved: Resolved) -> None:
         """Remember what this generation asks for; those before the last are dropped."""
         document = json.dumps(asdict(resolved), separators=(",", ":"), ensure_ascii=False).encode()
-        row = (job_id, generation, kind_of(resolved), zlib.compress(document))
+        kind = "release" if isinstance(resolved, ResolvedRelease) else "releases"
+        row = (job_id, generation, kind, resolved.mbid, zlib.compress(document))
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute(_PUT, row)
@@ -58,16 +72,33 @@ class ResolutionStore:
 
         self._database.write(work).result()
 
+    def holders(self, releases: Iterable[Mbid]) -> dict[Mbid, int]:
+        """How many are known here to have each release: peers that offered it to a job of ours, and ourselves.
 
-def kind_of(resolved: ResolvedRelease) -> str:
-    """The word by which the table knows what kind of document it holds."""
-    assert isinstance(resolved, ResolvedRelease)
-    return "release"
+        Only of releases that a job without a track list of its own asked for; of others nothing is known.
+        """
+        wanted, found = sorted(set(releases)), dict[Mbid, int]()
+        for start in range(0, len(wanted), _IDS_PER_QUERY):
+            some = wanted[start : start + _IDS_PER_QUERY]
+            # The only text put into the statement is question marks.
+            query = _HOLDERS.format(places=", ".join("?" * len(some)))
+            for mbid, count in self._database.read(partial(_rows, query=query, values=some)):
+                found[mbid] = max(found.get(mbid, 0), int(count))
+        return found
 
 
-def resolution_of(kind: str, document: bytes) -> ResolvedRelease:
+def resolution_of(kind: str, document: bytes) -> Resolved:
     """The value in a document; raises ValueError, TypeError or KeyError where none such was ever written."""
     said = json.loads(document)
+    if kind == "releases":
+        return ResolvedReleases(
+            asked=_mbid(said["asked"]),
+            mbid=_mbid(said["mbid"]),
+            name=_text(said["name"]),
+            listed=_number(said["listed"]) or 0,
+            groups=_number(said["groups"]) or 0,
+            releases=tuple(_chosen(each) for each in said["releases"]),
+        )
     if kind != "release":
         raise ValueError(f"{kind!r} is no kind")
     return ResolvedRelease(
@@ -79,6 +110,10 @@ def resolution_of(kind: str, document: bytes) -> ResolvedRelease:
         tracks=tuple(_track(each) for each in said["tracks"]),
         skipped=tuple(_skipped(each) for each in said["skipped"]),
     )
+
+
+def _rows(connection: sqlite3.Connection, *, query: str, values: list[Mbid]) -> list[tuple[Mbid, int]]:
+    return connection.execute(query, values).fetchall()
 
 
 def _track(said: dict[str, Any]) -> Track:
@@ -93,6 +128,16 @@ def _track(said: dict[str, Any]) -> Track:
         artist=_text(said["artist"]),
         medium=_number(said["medium"]),
         medium_position=_number(said["medium_position"]),
+    )
+
+
+def _chosen(said: dict[str, Any]) -> ChosenRelease:
+    return ChosenRelease(
+        group=_mbid(said["group"]),
+        release=_mbid(said["release"]),
+        title=_text(said["title"]),
+        artist=_text(said["artist"]),
+        year=_number(said["year"]),
     )
 
 

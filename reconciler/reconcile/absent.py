@@ -59,6 +59,8 @@ class Absent:
             means.ledger.add(path, Priority.TIMER, after_s=decision.outcome.after_s)
             return ""
         logger.bind(job=job_id, path=path).info("manifest is gone from jobs/active")
+        if (owner := await asyncio.to_thread(means.store.owner_of, job_id)) is not None:
+            means.ledger.wake(owner, Priority.ENGINE)
         means.ledger.drop(job_id)
         return ""
 

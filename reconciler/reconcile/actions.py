@@ -3,11 +3,12 @@
 Owns: the values that decide returns and the loop performs. Never: performs one.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 from reconciler.engine.order import JobOrder
-from reconciler.ids import JobId, TrackPosition
-from reconciler.manifests.model import JobType, Status
+from reconciler.ids import JobId, Mbid, TrackPosition
+from reconciler.manifests.model import DiscographySpec, JobType, LabelCrateSpec, Status
 from reconciler.musicbrainz.model import Subject
 from reconciler.reconcile.conditions import Reason
 from reconciler.reconcile.slots import Rank
@@ -71,11 +72,58 @@ class LookUp:
     job_id: JobId
     generation: int
     subject: Subject
+    wish: DiscographySpec | LabelCrateSpec | None = None
+    """By which releases are chosen; None = a release itself is looked up."""
     fresh: bool = False
     """Whether an answer that there is no such thing is asked for anew."""
 
 
-Action = AddIdentity | RecordSpec | CarryArtifacts | StartEngine | StopEngine | ForgetEngine | LookUp
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Child:
+    """A manifest that a discography or label crate wants to be there."""
+
+    job_id: JobId
+    """Follows from the owner and the release group: the same again after any restart."""
+    release: Mbid
+    text: str
+    """Of the whole file, without status."""
+
+    @property
+    def digest(self) -> str:
+        """Names the text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteChild:
+    """Have a child's manifest say what it should, in `jobs/active`: made, written anew, or taken back from its end."""
+
+    owner: JobId
+    child: Child
+    path: str
+    """Where it was last seen, or where it is to be; relative to the root folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelChild:
+    """Have a child end: its owner does not want it any more. What is published of it stays."""
+
+    owner: JobId
+    job_id: JobId
+    path: str
+
+
+Action = (
+    AddIdentity
+    | RecordSpec
+    | CarryArtifacts
+    | StartEngine
+    | StopEngine
+    | ForgetEngine
+    | LookUp
+    | WriteChild
+    | CancelChild
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,13 +45,15 @@ class Reason(StrEnum):
     MERGE_IN_PROGRESS = "MergeInProgress"
     MASS_REMOVAL = "MassRemoval"
     RESOLVING_RELEASE = "ResolvingRelease"
+    RESOLVING_RELEASES = "ResolvingReleases"
+    WAITING_FOR_CHILDREN = "WaitingForChildren"
+    CHILDREN_FAILED = "ChildrenFailed"
     MUSICBRAINZ_UNREACHABLE = "MusicBrainzUnreachable"
     MUSICBRAINZ_OFFLINE = "MusicBrainzOffline"
     MUSICBRAINZ_REFUSED = "MusicBrainzRefused"
     NOT_IN_MUSICBRAINZ = "NotInMusicBrainz"
     NOTHING_TO_FETCH = "NothingToFetch"
     MERGED_ID = "MergedID"
-    NEEDS_MUSICBRAINZ = "NeedsMusicBrainz"
     NEEDS_SOULSEEK = "NeedsSoulseek"
 
 

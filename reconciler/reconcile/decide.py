@@ -31,8 +31,9 @@ from reconciler.reconcile.actions import (
 from reconciler.reconcile.conditions import Reason
 from reconciler.reconcile.judge import Job, at_parting, judged, rank_of
 from reconciler.reconcile.observed import Gone, GoneJob, Invalid, Moment, Observed, Unreadable, Valid
-from reconciler.reconcile.orders import Held, Plan, plan_of, still_wanted
+from reconciler.reconcile.orders import Family, Held, Plan, plan_of, still_wanted
 from reconciler.reconcile.ownership import why_not_ours
+from reconciler.reconcile.parents import NEXT_PASS_S, children_to_cancel, parent_of, parental
 from reconciler.reconcile.resolve import Unresolved, unresolved
 from reconciler.reconcile.status import status_of
 from reconciler.reconcile.verdict import (
@@ -155,10 +156,19 @@ def _acted_on(observed: Observed, moment: Moment, manifest: Manifest, job_id: Jo
         )
         return Decision(actions=(seen,), outcome=Again(after_s=0.0))
     if cancelled:
-        return _cancelled(observed, moment, record, plan if isinstance(plan, Plan) else None)
+        return _to_be_cancelled(observed, moment, record, plan if isinstance(plan, Plan) else None)
+    assert not isinstance(plan, Held | Problem), "refused above"
+    return _planned(observed, moment, manifest, record, plan)
+
+
+def _planned(
+    observed: Observed, moment: Moment, manifest: Manifest, record: JobRecord, plan: Plan | Family | Subject
+) -> Decision:
+    """The job that is recorded, by what is known of what it asks for."""
     if isinstance(plan, Subject):
         return unresolved(Unresolved(observed=observed, moment=moment, manifest=manifest, record=record, subject=plan))
-    assert isinstance(plan, Plan)
+    if isinstance(plan, Family):
+        return parental(parent_of(observed, moment, manifest, record, plan))
     job = _job(observed, moment, manifest, plan, record)
     carried = still_wanted(plan, observed.earlier_artifacts) - job.held
     if carried:
@@ -169,6 +179,16 @@ def _acted_on(observed: Observed, moment: Moment, manifest: Manifest, job_id: Jo
 def _job(observed: Observed, moment: Moment, manifest: Manifest, plan: Plan, record: JobRecord) -> Job:
     held = frozenset(artifact.position for artifact in observed.artifacts)
     return Job(observed=observed, moment=moment, manifest=manifest, plan=plan, record=record, held=held)
+
+
+def _to_be_cancelled(observed: Observed, moment: Moment, record: JobRecord, plan: Plan | None) -> Decision:
+    """First what it owns, and what it has: who takes the line out again finds what was published."""
+    if leave := children_to_cancel(observed, record):
+        return Decision(actions=leave, outcome=Again(after_s=NEXT_PASS_S))
+    held = {artifact.position for artifact in observed.artifacts}
+    if carried := {artifact.position for artifact in observed.earlier_artifacts} - held:
+        return Decision(actions=(_carry(record, carried),), outcome=Again(after_s=0.0))
+    return _cancelled(observed, moment, record, plan)
 
 
 def _cancelled(observed: Observed, moment: Moment, record: JobRecord, plan: Plan | None) -> Decision:

@@ -17,6 +17,7 @@ from reconciler.reconcile.actions import (
     Action,
     AddIdentity,
     Again,
+    CancelChild,
     CarryArtifacts,
     Decision,
     ForgetEngine,
@@ -24,6 +25,7 @@ from reconciler.reconcile.actions import (
     RecordSpec,
     StartEngine,
     StopEngine,
+    WriteChild,
 )
 from reconciler.reconcile.decide import decide
 from reconciler.reconcile.observed import Moment, Observed, Valid
@@ -128,8 +130,8 @@ def _after(observed: Observed, decision: Decision, moment: Moment) -> Observed:
                 observed = _carried(observed, generation, positions)
             case StopEngine() | ForgetEngine():
                 observed = replace(observed, progress=None)
-            case StartEngine() | LookUp():
-                # From here on it is the engine's, or MusicBrainz's.
+            case StartEngine() | LookUp() | WriteChild() | CancelChild():
+                # From here on it is up to the engine, to MusicBrainz, or to other manifests.
                 pass
             case _:
                 assert_never(action)

@@ -291,7 +291,7 @@ def _barred(job: Job, waiting: JobRecord) -> Decision | None:
         return job.decided(waiting, Stop(reason=Reason.DEPENDENCY_CYCLE, message=message), said=said)
     unmet = [each for each in job.observed.needs if each.state is not JobState.COMPLETED]
     if unmet:
-        said = say.reconciling(Reason.WAITING_FOR_DEPENDENCY, _waits_for(unmet))
+        said = say.reconciling(Reason.WAITING_FOR_DEPENDENCY, needs_text(unmet))
         return job.decided(waiting, AwaitJobs(job_ids=tuple(each.job_id for each in unmet)), said=said)
     if str(job.plan.allowed_root) not in job.observed.library_roots_present:
         message = f"{job.plan.allowed_root} does not exist; make it, or mount the disk that it is on"
@@ -300,7 +300,8 @@ def _barred(job: Job, waiting: JobRecord) -> Decision | None:
     return None
 
 
-def _waits_for(unmet: Sequence[Needed]) -> str:
+def needs_text(unmet: Sequence[Needed]) -> str:
+    """Say for which jobs one waits."""
     told = [f"{each.job_id}, which {_WORDS[each.state]}" for each in unmet[:_NEEDS_SHOWN_MAX]]
     more = f"; and for {len(unmet) - len(told)} more" if len(unmet) > len(told) else ""
     return "waits for " + "; for ".join(told) + more

@@ -8,7 +8,7 @@ What was found is in the database before the job is woken: the next pass sees it
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from loguru import logger
@@ -16,7 +16,19 @@ from loguru import logger
 from reconciler.clock import Clock
 from reconciler.errors import ReconcilerError
 from reconciler.ids import ULID_ENTROPY_BYTES, JobId, Mbid, make_ulid
-from reconciler.musicbrainz.model import FailureCode, NoAnswerError, Release, ResolvedRelease
+from reconciler.manifests.model import DiscographySpec, LabelCrateSpec
+from reconciler.musicbrainz.edition import Choice, is_official_enough, of_artist, of_label
+from reconciler.musicbrainz.model import (
+    FailureCode,
+    Listed,
+    Named,
+    NoAnswerError,
+    Release,
+    Resolved,
+    ResolvedRelease,
+    ResolvedReleases,
+    SubjectKind,
+)
 from reconciler.musicbrainz.tracklist import resolved_release
 from reconciler.reconcile.actions import LookUp
 from reconciler.reconcile.backoff import backoff_s
@@ -29,6 +41,12 @@ AT_ONCE_MAX = 4
 
 # Failures remembered. A job whose failure was forgotten is looked up once more when somebody looks at it.
 FAILURES_MAX = 10_000
+
+# Release groups whose choice is told: an artist's whole work, and of a large label the beginning.
+CHOICES_TOLD_MAX = 2000
+
+# Editions named in one event; the table keeps 32 facts.
+_LOSERS_TOLD_MAX = 24
 
 # Tracks named in one event.
 _SKIPPED_TOLD_MAX = 20
@@ -51,12 +69,24 @@ class Catalogue(Protocol):
         """Look up a release with its tracks."""
         ...
 
+    async def named(self, kind: SubjectKind, mbid: Mbid, *, fresh: bool = False) -> Named:
+        """Look up the name of an artist or label, and who that is by now."""
+        ...
+
+    async def releases_of(self, kind: SubjectKind, mbid: Mbid, *, official: bool, fresh: bool = False) -> Listed:
+        """List the releases of an artist or label."""
+        ...
+
 
 class Resolutions(Protocol):
-    """Where what was found is kept; waits for the disk."""
+    """Where what was found is kept; both wait for the disk."""
 
-    def put(self, job_id: JobId, generation: int, resolved: ResolvedRelease) -> None:
+    def put(self, job_id: JobId, generation: int, resolved: Resolved) -> None:
         """Remember what a generation asks for."""
+        ...
+
+    def holders(self, releases: Iterable[Mbid]) -> Mapping[Mbid, int]:
+        """How many are known here to have each release."""
         ...
 
 
@@ -138,13 +168,43 @@ class LookUps:
         else:
             self._failures.pop(look.job_id, None)
 
-    async def _resolved(self, look: LookUp) -> ResolvedRelease:
+    async def _resolved(self, look: LookUp) -> Resolved:
+        if look.wish is not None:
+            return await self._chosen(look, look.wish)
         release = await self._catalogue.release(look.subject.mbid, fresh=look.fresh)
         resolved = resolved_release(release, asked=look.subject.mbid)
         self._tell(look, "resolved", _facts_of(resolved))
         if not resolved.tracks:
             hint = "name another release; `reconciler job trace --events` says why each track is left out"
             raise NoAnswerError("nothing to fetch", f"{look.subject} has no track of audio", hint=hint)
+        return resolved
+
+    async def _chosen(self, look: LookUp, wish: DiscographySpec | LabelCrateSpec) -> ResolvedReleases:
+        """List what there is and choose; each choice is told with its reasons."""
+        kind, asked = look.subject.kind, look.subject.mbid
+        named = await self._catalogue.named(kind, asked, fresh=look.fresh)
+        official = isinstance(wish, LabelCrateSpec) or is_official_enough(wish)
+        listed = await self._catalogue.releases_of(kind, named.mbid, official=official, fresh=look.fresh)
+        if isinstance(wish, LabelCrateSpec):
+            wanted = [release.mbid for release in listed.releases]
+            holders = await asyncio.to_thread(self._resolutions.holders, wanted)
+            choices = await asyncio.to_thread(of_label, listed.releases, wish, holders)
+        else:
+            choices = await asyncio.to_thread(of_artist, listed.releases, wish, named.mbid)
+        resolved = ResolvedReleases(
+            asked=asked,
+            mbid=named.mbid,
+            name=named.name,
+            listed=listed.total,
+            groups=len(choices),
+            releases=tuple(choice.chosen for choice in choices if choice.chosen is not None),
+        )
+        for choice in choices[:CHOICES_TOLD_MAX]:
+            self._tell(look, "edition chosen" if choice.chosen else "left out", _facts_of_choice(choice))
+        self._tell(look, "resolved", _facts_of_releases(resolved, len(listed.releases)))
+        if not resolved.releases:
+            hint = "widen the profile or the filters; `reconciler job trace --events` says why each is left out"
+            raise NoAnswerError("nothing to fetch", f"nothing that {look.subject} has released is wanted", hint=hint)
         return resolved
 
     def _failed(self, look: LookUp, error: ReconcilerError, code: FailureCode, *, retry_after_s: float = 0.0) -> None:
@@ -195,4 +255,33 @@ def _facts_of(resolved: ResolvedRelease) -> Facts:
         facts["merged_from"] = resolved.asked
     for number, each in enumerate(resolved.skipped[:_SKIPPED_TOLD_MAX], start=1):
         facts[f"skipped_{number}"] = f"{each.medium}-{each.position} {each.title}: {each.reason}"
+    return facts
+
+
+def _facts_of_releases(resolved: ResolvedReleases, looked_at: int) -> Facts:
+    """What a person would want to know of a list that was looked up."""
+    years = [release.year for release in resolved.releases if release.year is not None]
+    facts: Facts = {
+        "name": resolved.name,
+        "listed": resolved.listed,
+        "looked_at": looked_at,
+        "groups": resolved.groups,
+        "chosen": len(resolved.releases),
+    }
+    if years:
+        facts |= {"first_year": min(years), "last_year": max(years)}
+    if resolved.asked != resolved.mbid:
+        facts["merged_from"] = resolved.asked
+    return facts
+
+
+def _facts_of_choice(choice: Choice) -> Facts:
+    """Why one edition was chosen, and why the others were not."""
+    facts: Facts = {"group": choice.group, "title": choice.title, "reason": choice.reason}
+    if choice.chosen is not None:
+        facts["release"] = choice.chosen.release
+    for number, loser in enumerate(choice.losers[:_LOSERS_TOLD_MAX], start=1):
+        facts[f"loser_{number}"] = f"{loser.release}: {loser.reason}"
+    if len(choice.losers) > _LOSERS_TOLD_MAX:
+        facts["more_losers"] = len(choice.losers) - _LOSERS_TOLD_MAX
     return facts

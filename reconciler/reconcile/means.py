@@ -14,6 +14,7 @@ from reconciler.reconcile.ledger import Ledger
 from reconciler.reconcile.observe import Folders, Observer
 from reconciler.reconcile.observed import Moment, Policy
 from reconciler.reconcile.perform import EnginePort, LookUpPort, Performer
+from reconciler.reconcile.queue import Priority
 from reconciler.reconcile.sights import Sights
 from reconciler.state.jobs import JobStore
 
@@ -45,4 +46,5 @@ class Means:
         if decision.record is not None:
             await self.performer.store(decision.record, finished=decision.finished)
         for action in decision.actions:
-            await self.performer.perform(action, path)
+            if other := await self.performer.perform(action, path):
+                self.ledger.add(other, Priority.EDIT)

@@ -13,9 +13,9 @@ from pathlib import Path
 from reconciler.errors import DiskError, FileBusyError, InvalidInputError, UnsafePathError
 from reconciler.ids import JobId
 from reconciler.manifests.files import read_input
-from reconciler.manifests.model import Condition, JobState, Manifest
+from reconciler.manifests.model import Condition, JobState, JobType, Manifest
 from reconciler.manifests.read import has_conflict_marker, read_manifest
-from reconciler.musicbrainz.model import ResolvedRelease
+from reconciler.musicbrainz.model import Resolved
 from reconciler.musicbrainz.resolutions import ResolutionStore
 from reconciler.reconcile.git_state import git_folder_of, unfinished
 from reconciler.reconcile.listing import FileMark, mark_at, mark_of_fingerprint
@@ -23,9 +23,12 @@ from reconciler.reconcile.names import REMOVAL_CONFIRMED
 from reconciler.reconcile.observed import FileState, Gone, GoneJob, Invalid, Needed, Observed, Unreadable, Valid
 from reconciler.reconcile.orders import is_looked_up
 from reconciler.state.jobs import JobStore
-from reconciler.state.records import JobRecord
+from reconciler.state.records import JobRecord, KnownChild
 
 _NANOSECONDS = 1e9
+
+OWNING = frozenset({JobType.DISCOGRAPHY, JobType.LABEL_CRATE})
+"""Jobs that write manifests of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +124,7 @@ class Observer:
             artifacts=artifacts,
             earlier_artifacts=self._store.artifacts(record.job_id, record.generation - 1) if record and earlier else (),
             resolved=self._resolved(manifest, record),
+            children=self._children(manifest, record),
             library_roots_present=frozenset(str(root) for root in self._library_roots if root.is_dir()),
             duplicate_of=self._first_path(path, named, record),
             completed_copy=self._completed_copy(path, named, record),
@@ -137,11 +141,16 @@ class Observer:
         git_work = self._folders.git_work(now_unix_s)
         return GoneJob(record=record, progress=None, gone_for_s=gone_for_s, completed_copy=copy, git_work=git_work)
 
-    def _resolved(self, manifest: Manifest | None, record: JobRecord | None) -> ResolvedRelease | None:
+    def _resolved(self, manifest: Manifest | None, record: JobRecord | None) -> Resolved | None:
         """What MusicBrainz said of the recorded generation, for a job that needs it."""
         if manifest is None or record is None or not is_looked_up(manifest.spec):
             return None
         return self._resolutions.get(record.job_id, record.generation)
+
+    def _children(self, manifest: Manifest | None, record: JobRecord | None) -> tuple[KnownChild, ...]:
+        if manifest is None or record is None or manifest.job_type not in OWNING:
+            return ()
+        return self._store.children(record.job_id)
 
     def _needs(self, job_ids: tuple[JobId, ...]) -> tuple[Needed, ...]:
         states = self._store.states(job_ids) if job_ids else {}

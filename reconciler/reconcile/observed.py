@@ -9,10 +9,10 @@ from reconciler.config import MusicBrainzSettings, StatusMode
 from reconciler.engine.order import JobProgress
 from reconciler.ids import JobId
 from reconciler.manifests.model import Condition, JobState, Manifest, Problem
-from reconciler.musicbrainz.model import FailureCode, ResolvedRelease
+from reconciler.musicbrainz.model import FailureCode, Resolved
 from reconciler.reconcile.orders import Places
 from reconciler.reconcile.ownership import Node
-from reconciler.state.records import Artifact, JobRecord
+from reconciler.state.records import Artifact, JobRecord, KnownChild
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +100,12 @@ class Observed:
     """What it had published in the generation before."""
     progress: JobProgress | None = None
     """What the engine says; None = the engine does not know the job."""
-    resolved: ResolvedRelease | None = None
+    resolved: Resolved | None = None
     """What MusicBrainz said of the job's current generation; None = it was not asked, or not needed."""
     looking_up: LookUpState | None = None
     """How far the look-up is; None = there is none."""
+    children: tuple[KnownChild, ...] = ()
+    """The manifests that the job has written, by id."""
     slot_free: bool = True
     """Whether the engine may be given this job now."""
     library_roots_present: frozenset[str] = frozenset()

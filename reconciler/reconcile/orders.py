@@ -27,7 +27,7 @@ from reconciler.manifests.model import (
     Track,
     WantedFile,
 )
-from reconciler.musicbrainz.model import ResolvedRelease, Subject
+from reconciler.musicbrainz.model import ChosenRelease, Resolved, ResolvedRelease, ResolvedReleases, Subject
 from reconciler.sources.base import Want, Words
 from reconciler.state.records import Artifact
 
@@ -65,11 +65,18 @@ class Plan:
 class Held:
     """A manifest that is right and asks for something that this version cannot do."""
 
-    reason: Literal["NeedsMusicBrainz", "NeedsSoulseek"]
+    reason: Literal["NeedsSoulseek"]
     message: str
 
 
-def plan_of(spec: Spec, places: Places, resolved: ResolvedRelease | None = None) -> Plan | Subject | Held | Problem:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """A manifest whose work is done by others that it owns: one for each release."""
+
+    releases: tuple[ChosenRelease, ...]
+
+
+def plan_of(spec: Spec, places: Places, resolved: Resolved | None = None) -> Plan | Family | Subject | Held | Problem:
     """Work out what `spec` asks for and where it goes, what it has to wait for, or what to change in it.
 
     `resolved` is what MusicBrainz said of it; a Subject is what has to be looked up there first.
@@ -86,6 +93,11 @@ def plan_of(spec: Spec, places: Places, resolved: ResolvedRelease | None = None)
             f"{target_dir} lies below no allowed folder",
             f"use a folder below {allowed}, or add it to library.roots in reconciler.yml",
         )
+    if isinstance(spec, DiscographySpec | LabelCrateSpec):
+        subject = _subject_of(spec)
+        if not isinstance(resolved, ResolvedReleases) or resolved.asked != subject.mbid:
+            return subject
+        return Family(releases=resolved.releases)
     tracks = _tracks_of(spec, places.naming, resolved)
     if isinstance(tracks, Problem | Held | Subject):
         return tracks
@@ -94,7 +106,8 @@ def plan_of(spec: Spec, places: Places, resolved: ResolvedRelease | None = None)
 
 def is_looked_up(spec: Spec) -> bool:
     """Whether only MusicBrainz knows what `spec` asks for."""
-    return isinstance(spec, MbReleaseSpec) and spec.tracks is None
+    of_many = isinstance(spec, DiscographySpec | LabelCrateSpec)
+    return of_many or (isinstance(spec, MbReleaseSpec) and spec.tracks is None)
 
 
 def order_of(
@@ -137,13 +150,11 @@ def _fulfils(artifact: Artifact, track: TrackOrder, plan: Plan) -> bool:
 
 
 def _tracks_of(
-    spec: Spec, naming: str, resolved: ResolvedRelease | None
+    spec: MbReleaseSpec | MultiSourceSpec, naming: str, resolved: Resolved | None
 ) -> tuple[TrackOrder, ...] | Subject | Held | Problem:
     match spec:
-        case DiscographySpec() | LabelCrateSpec():
-            return _needs_musicbrainz("which releases there are")
         case MbReleaseSpec(tracks=None):
-            if resolved is None or resolved.asked != spec.mb_release_id:
+            if not isinstance(resolved, ResolvedRelease) or resolved.asked != spec.mb_release_id:
                 return Subject(kind="release", mbid=spec.mb_release_id)
             return _release_orders(as_listed(spec, resolved), naming, year=resolved.year)
         case MbReleaseSpec():
@@ -178,9 +189,10 @@ def _release_orders(spec: MbReleaseSpec, naming: str, *, year: int | None = None
     return tuple(_track_order(track, spec, naming=naming, discs=discs, year=year) for track in tracks)
 
 
-def _needs_musicbrainz(what: str, otherwise: str = "") -> Held:
-    message = f"{what} is not known here, and this version does not ask MusicBrainz{otherwise}"
-    return Held(reason="NeedsMusicBrainz", message=message)
+def _subject_of(spec: DiscographySpec | LabelCrateSpec) -> Subject:
+    if isinstance(spec, DiscographySpec):
+        return Subject(kind="artist", mbid=spec.artist_id)
+    return Subject(kind="label", mbid=spec.label_id)
 
 
 def _only_soulseek(spec: MultiSourceSpec) -> Held | None:

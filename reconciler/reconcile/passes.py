@@ -140,8 +140,10 @@ class Passes:
         record = decision.record or observed.record
         if record is not None and (decision.finished or decision.archive):
             await means.performer.log_end(record.job_id)
-        if decision.record is not None and _state(decision.record) is not _state(observed.record):
+        if decision.record is not None and _standing(decision.record) != _standing(observed.record):
             means.ledger.wake_dependants(decision.record.job_id)
+            if isinstance(observed.file, Valid) and (owner := observed.file.manifest.owner) is not None:
+                means.ledger.wake(owner, Priority.ENGINE)
         if not isinstance(decision.outcome, AwaitSlot):
             means.ledger.line.leave(path)
         due_s = await means.finaliser.finish(observed, decision)
@@ -234,8 +236,9 @@ class Passes:
             means.ledger.add(copy, Priority.SCAN)
 
 
-def _state(record: JobRecord | None) -> JobState | None:
-    return record.state if record is not None else None
+def _standing(record: JobRecord | None) -> tuple[JobState, bool] | None:
+    """What others go by: the state, and whether it goes on by itself."""
+    return (record.state, record.retry_at is None) if record is not None else None
 
 
 def _waits_for(observed: Observed, decision: Decision) -> WaitsFor:
@@ -251,7 +254,8 @@ def _waits_for(observed: Observed, decision: Decision) -> WaitsFor:
         case Done():
             starts = any(isinstance(action, StartEngine | LookUp) for action in decision.actions)
             looks = observed.looking_up is not None and observed.looking_up.failure is None
-            return "look" if starts or looks or is_fetching(observed.progress) else "nothing"
+            owns = bool(observed.children)
+            return "look" if starts or looks or owns or is_fetching(observed.progress) else "nothing"
         case _:
             assert_never(decision.outcome)
 

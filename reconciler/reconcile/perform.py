@@ -17,15 +17,18 @@ from reconciler.manifests.splice import SpliceRefusedError, insert_identity, wit
 from reconciler.reconcile.actions import (
     Action,
     AddIdentity,
+    CancelChild,
     CarryArtifacts,
     ForgetEngine,
     LookUp,
     RecordSpec,
     StartEngine,
     StopEngine,
+    WriteChild,
 )
 from reconciler.reconcile.observe import Folders
 from reconciler.reconcile.observed import LookUpState
+from reconciler.reconcile.offspring import cancel_child, write_child
 from reconciler.reconcile.registry import Registry
 from reconciler.state.jobs import JobStore
 from reconciler.state.records import JobRecord
@@ -125,8 +128,8 @@ class Performer:
         """See to it that the session log of a job has its end; after a crash, too."""
         await asyncio.to_thread(self._traces.catch_up_log, job_id)
 
-    async def perform(self, action: Action, path: str) -> None:
-        """Do one action for the manifest at `path`.
+    async def perform(self, action: Action, path: str) -> str:
+        """Do one action for the manifest at `path`; gives the path of another manifest that it has changed, if any.
 
         Raises SpliceRefusedError where an identity cannot be written into the file, FileBusyError, DiskError, OSError.
         """
@@ -152,8 +155,13 @@ class Performer:
                 self._started.discard(job_id)
             case LookUp():
                 self._lookups.begin(action)
+            case WriteChild():
+                return await asyncio.to_thread(write_child, self._folders, self._store, action)
+            case CancelChild():
+                return await asyncio.to_thread(cancel_child, self._folders, self._store, action)
             case _:
                 assert_never(action)
+        return ""
 
     def _add_identity(self, path: str, job_id: JobId | None) -> None:
         now = self._clock.wall()

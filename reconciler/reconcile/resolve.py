@@ -9,8 +9,8 @@ the job, and what it found stands in the database.
 
 from dataclasses import dataclass, replace
 
-from reconciler.manifests.model import Condition, JobState, Manifest
-from reconciler.musicbrainz.model import FailureCode, ResolvedRelease, Subject
+from reconciler.manifests.model import Condition, DiscographySpec, JobState, LabelCrateSpec, Manifest
+from reconciler.musicbrainz.model import FailureCode, Resolved, Subject
 from reconciler.reconcile import conditions as say
 from reconciler.reconcile.actions import Action, Again, Decision, Done, LookUp, Outcome, Stop
 from reconciler.reconcile.conditions import Reason
@@ -69,17 +69,18 @@ def unresolved(job: Unresolved) -> Decision:
         return _look_up(job, record, fresh=True)
     suspend = job.manifest.directives.suspend
     rest_s = rest_of(suspend, job.moment.now_unix_s)
-    if suspend is not None and rest_s > 0.0:
+    # Who has written manifests already has to hand the rest on to them.
+    if suspend is not None and rest_s > 0.0 and not job.observed.children:
         return _resting(job, rest_s, rest_text(suspend))
     look = job.observed.looking_up
     if look is None or look.generation != job.record.generation:
         return _look_up(job, job.record, fresh=False)
     if look.failure is None:
-        return job.decided(_waiting(job.record), Done(), said=say.reconciling(Reason.RESOLVING_RELEASE, _text(job)))
+        return job.decided(_waiting(job.record), Done(), said=say.reconciling(_reason(job), _text(job)))
     return _after_failure(job, look.failure)
 
 
-def merged_text(resolved: ResolvedRelease | None) -> str:
+def merged_text(resolved: Resolved | None) -> str:
     """What is to be said of an id that MusicBrainz has given up; empty where it has not."""
     if resolved is None or resolved.asked == resolved.mbid:
         return ""
@@ -88,10 +89,13 @@ def merged_text(resolved: ResolvedRelease | None) -> str:
 
 def _look_up(job: Unresolved, record: JobRecord, *, fresh: bool) -> Decision:
     """Begin. What the engine fetches for an earlier generation goes on: most edits keep most of it."""
-    look = LookUp(job_id=record.job_id, generation=record.generation, subject=job.subject, fresh=fresh)
+    spec = job.manifest.spec
+    wish = spec if isinstance(spec, DiscographySpec | LabelCrateSpec) else None
+    job_id, generation = record.job_id, record.generation
+    look = LookUp(job_id=job_id, generation=generation, subject=job.subject, wish=wish, fresh=fresh)
     progress = job.observed.progress
     forget = halted(progress) if not is_fetching(progress) else ()
-    said = say.reconciling(Reason.RESOLVING_RELEASE, _text(job))
+    said = say.reconciling(_reason(job), _text(job))
     return job.decided(_waiting(record), Done(), said=said, actions=(*forget, look))
 
 
@@ -121,5 +125,10 @@ def _waiting(record: JobRecord) -> JobRecord:
     return replace(record, state=JobState.PENDING, retry_at=None, error_message="")
 
 
+def _reason(job: Unresolved) -> Reason:
+    return Reason.RESOLVING_RELEASE if job.subject.kind == "release" else Reason.RESOLVING_RELEASES
+
+
 def _text(job: Unresolved) -> str:
-    return f"{job.subject} is looked up at {job.moment.policy.musicbrainz.url}"
+    what = str(job.subject) if job.subject.kind == "release" else f"what {job.subject} has released"
+    return f"{what} is looked up at {job.moment.policy.musicbrainz.url}"

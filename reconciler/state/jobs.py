@@ -13,15 +13,17 @@ from dataclasses import replace
 from functools import partial
 from typing import cast
 
-from reconciler.ids import JobId, TrackPosition
+from reconciler.ids import JobId, Mbid, TrackPosition
 from reconciler.manifests.model import JobState, JobType
 from reconciler.state.database import Database, damaged
 from reconciler.state.migrations import INSERT_EVENT, EventRow
 from reconciler.state.records import (
     Artifact,
     JobRecord,
+    KnownChild,
     Row,
     artifact_of_row,
+    child_of_row,
     job_of_row,
     row_of_artifact,
     row_of_job,
@@ -58,6 +60,26 @@ _CARRY_ARTIFACT = """
 INSERT INTO artifacts
 SELECT job_id, ?, position, path, size, root, sha256, recording, variant_id, completed_at FROM artifacts
 WHERE job_id = ? AND generation = ? AND position = ? ON CONFLICT DO NOTHING
+"""
+
+
+# A finished manifest without a record was finished by another machine, or before the database was lost.
+_CHILDREN = """
+SELECT c.job_id, c.release, c.written, c.wanted, coalesce(j.state, (SELECT 'completed' FROM completed_manifests m
+    WHERE m.job_id = c.job_id)), coalesce(j.path, ''), j.gone_at IS NOT NULL, j.retry_at IS NOT NULL
+FROM children c LEFT JOIN jobs j ON j.job_id = c.job_id WHERE c.owner = ? ORDER BY c.job_id
+"""
+
+_PUT_CHILD = """
+INSERT INTO children VALUES (?, ?, ?, ?, 1) ON CONFLICT (owner, job_id) DO UPDATE SET
+    release = excluded.release, written = excluded.written, wanted = 1
+"""
+
+
+# In one transaction with the above: nobody must see a child that is wanted and count its old end.
+_TAKE_BACK = """
+UPDATE jobs SET path = ?, gone_at = NULL, state = CASE state WHEN 'cancelled' THEN 'pending' ELSE state END
+WHERE job_id = ?
 """
 
 
@@ -107,6 +129,34 @@ class JobStore:
         query = "SELECT path FROM completed_manifests WHERE job_id = ? ORDER BY path"
         rows = self._database.read(lambda connection: connection.execute(query, (job_id,)).fetchall())
         return tuple(row[0] for row in rows)
+
+    def children(self, owner: JobId) -> tuple[KnownChild, ...]:
+        """The manifests that a job has written, by id, and what became of their jobs."""
+        rows = self._database.read(lambda connection: connection.execute(_CHILDREN, (owner,)).fetchall())
+        try:
+            return tuple(child_of_row(row) for row in rows)
+        except (ValueError, TypeError) as error:
+            raise damaged(self._database.path, f"holds an impossible child of job {owner!r}: {error}") from error
+
+    def put_child(self, owner: JobId, job_id: JobId, *, release: Mbid, written: str, path: str) -> None:
+        """Note that the manifest of a child was written to `path`, and is wanted: an end that it had is taken back."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(_PUT_CHILD, (owner, job_id, release, written))
+            connection.execute(_TAKE_BACK, (path, job_id))
+
+        self._database.write(work).result()
+
+    def owner_of(self, job_id: JobId) -> JobId | None:
+        """The job that has written the manifest of this one; None = a person did."""
+        query = "SELECT owner FROM children WHERE job_id = ?"
+        row = self._database.read(lambda connection: connection.execute(query, (job_id,)).fetchone())
+        return None if row is None else JobId(row[0])
+
+    def leave_child(self, owner: JobId, job_id: JobId) -> None:
+        """Note that a child is not wanted any more."""
+        query = "UPDATE children SET wanted = 0 WHERE owner = ? AND job_id = ?"
+        self._database.write(lambda connection: connection.execute(query, (owner, job_id))).result()
 
     def hasten(self, now: float) -> None:
         """Make every planned retry due at `now`."""

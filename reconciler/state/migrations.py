@@ -317,8 +317,22 @@ CREATE TABLE resolutions (
     job_id     TEXT NOT NULL REFERENCES jobs (job_id) ON DELETE CASCADE,
     generation INTEGER NOT NULL,
     kind       TEXT NOT NULL,                   -- release: its tracks; releases: those of an artist or label
+    mbid       TEXT NOT NULL,                   -- of the release, artist or label, as MusicBrainz has it now
     document   BLOB NOT NULL,                   -- JSON with the fields of that kind (musicbrainz.model), zlib
     PRIMARY KEY (job_id, generation)
+) WITHOUT ROWID
+"""
+
+
+# The manifests that a discography or label crate has written.
+_CHILDREN = """
+CREATE TABLE children (
+    owner   TEXT NOT NULL REFERENCES jobs (job_id) ON DELETE CASCADE,
+    job_id  TEXT NOT NULL,                      -- follows from the owner and the release group
+    release TEXT NOT NULL,                      -- MusicBrainz release that was last written
+    written TEXT NOT NULL,                      -- digest of the manifest as it was last written
+    wanted  INTEGER NOT NULL,                   -- 0 = it was cancelled because its owner does not want it any more
+    PRIMARY KEY (owner, job_id)
 ) WITHOUT ROWID
 """
 
@@ -328,6 +342,9 @@ def _musicbrainz(database: "sqlite_utils.Database") -> None:
         _MUSICBRAINZ_ANSWERS,
         "CREATE INDEX musicbrainz_answers_by_age ON musicbrainz_answers (answered_at)",
         _RESOLUTIONS,
+        "CREATE INDEX resolutions_by_mbid ON resolutions (mbid)",
+        _CHILDREN,
+        "CREATE INDEX children_by_job ON children (job_id)",
     ):
         database.execute(statement)
 

@@ -71,6 +71,27 @@ class Artifact:
     """Seconds since 1970-01-01 UTC."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownChild:
+    """A manifest that a job has written and owns, and what became of its job."""
+
+    job_id: JobId
+    release: Mbid
+    """That was last written."""
+    written: str
+    """Digest of the manifest as it was last written."""
+    wanted: bool
+    """False = it was cancelled because its owner did not want it any more."""
+    state: JobState | None
+    """None = its manifest was not seen yet."""
+    path: str
+    """Where its manifest was last seen, relative to the root folder; empty = nowhere yet."""
+    gone: bool
+    """Whether its manifest was given up as gone."""
+    tried_again: bool
+    """Of one that failed: whether it is tried again by itself."""
+
+
 def row_of_job(record: JobRecord) -> Row:
     """The row of table `jobs`."""
     conditions = [{name: getattr(condition, name) for name in _CONDITION_FIELDS} for condition in record.conditions]
@@ -133,6 +154,22 @@ def row_of_artifact(artifact: Artifact) -> Row:
         artifact.recording,
         artifact.variant_id,
         artifact.completed_at,
+    )
+
+
+def child_of_row(row: Row) -> KnownChild:
+    """The child behind a row, checked."""
+    if not is_job_id(row[0]) or not is_mbid(row[1]):
+        raise ValueError(f"{row[0]!r} of release {row[1]!r} is no job")
+    return KnownChild(
+        job_id=JobId(row[0]),
+        release=Mbid(row[1]),
+        written=_text(row[2]),
+        wanted=bool(row[3]),
+        state=None if row[4] is None else JobState(row[4]),
+        path=_text(row[5]),
+        gone=bool(row[6]),
+        tried_again=bool(row[7]),
     )
 
 

@@ -6,7 +6,7 @@ Owns: the choice and the words. Never: counts (traces.summary) or escapes what p
 from reconciler.traces.model import EventType, SwarmEvent
 
 # Of a JobStart: what was found out before anything could be fetched.
-BEFORE_THE_START = frozenset({"resolved"})
+BEFORE_THE_START = frozenset({"resolved", "edition chosen", "left out"})
 
 _TOLD_ALWAYS = {
     EventType.RESCUE_MODE_ACTIVATED: "Rescue mode activated",
@@ -29,7 +29,9 @@ def _told_sometimes(event: SwarmEvent, *, again: bool) -> str:
     told = ""
     match (event.type, event.action):
         case (EventType.JOB_START, "resolved"):
-            told = f"Looked up at MusicBrainz: {event.metadata.get('artist', '')} - {event.metadata.get('title', '')}"
+            told = f"Looked up at MusicBrainz: {_looked_up(event)}"
+        case (EventType.JOB_START, "edition chosen"):
+            told = f"Chose release {event.metadata.get('release', '')} of {event.metadata.get('title', '')}"
         case (EventType.JOB_START, "resumed"):
             told = "Resumed"
         case (EventType.JOB_START, _) if again:
@@ -47,3 +49,10 @@ def _told_sometimes(event: SwarmEvent, *, again: bool) -> str:
         case _:
             pass
     return told
+
+
+def _looked_up(event: SwarmEvent) -> str:
+    facts = event.metadata
+    if "chosen" in facts:
+        return f"{facts.get('name', '')}, {facts['chosen']} of {facts.get('groups', 0)} releases wanted"
+    return f"{facts.get('artist', '')} - {facts.get('title', '')}"

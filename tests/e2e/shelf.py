@@ -3,6 +3,7 @@
 Owns: making these, with real audio files. Never: looks inside a running program.
 """
 
+import json
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,6 +42,15 @@ class Shelf:
         made = release(number, title, *media, **about)
         self.catalogue.releases.append(made)
         return made["id"]
+
+    def file(self, name):
+        """A file that the peer holds and nothing lists; gives its size and root."""
+        [made] = make_album(self.folder / name, tracks=1, seconds=SECONDS, seed=0)
+        return made.path.stat().st_size, stock(self.peer, made.path).root
+
+    def events(self, job_id):
+        """The trace of a job."""
+        return json.loads(run("job", "trace", job_id, "--events", "--json", *self.where, check=0).stdout)
 
     @contextmanager
     def open(self, *, rate_per_second=1, extra=""):

@@ -15,7 +15,7 @@ from reconciler.manifests.model import (
     Track,
     WantedFile,
 )
-from reconciler.musicbrainz.model import ResolvedRelease
+from reconciler.musicbrainz.model import ChosenRelease, ResolvedRelease, ResolvedReleases
 from reconciler.reconcile.decide import Moment
 from reconciler.reconcile.observed import Observed, Policy, Valid
 from reconciler.reconcile.orders import Places
@@ -87,6 +87,23 @@ def resolved_release(*tracks, asked=100, **changes):
         year=1991,
         tracks=tracks or tuple(track(position) for position in range(1, TRACKS + 1)),
         skipped=(),
+    )
+    return replace(made, **changes)
+
+
+def chosen(number, **changes):
+    """Release `mbid(number)`, of release group `mbid(1000 + number)`."""
+    made = ChosenRelease(
+        group=mbid(1000 + number), release=mbid(number), title=f"No {number}", artist="My Bloody Valentine", year=1991
+    )
+    return replace(made, **changes)
+
+
+def resolved_releases(*numbers, asked=1, **changes):
+    """What MusicBrainz said of artist or label `mbid(1)`: these releases are wanted."""
+    found = tuple(chosen(number) for number in numbers)
+    made = ResolvedReleases(
+        asked=mbid(asked), mbid=mbid(asked), name="MBV", listed=len(found), groups=len(found), releases=found
     )
     return replace(made, **changes)
 

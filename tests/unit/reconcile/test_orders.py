@@ -13,6 +13,7 @@ from reconcile_builders import (
     mbid,
     release_spec,
     resolved_release,
+    resolved_releases,
     root,
     track,
 )
@@ -29,7 +30,7 @@ from reconciler.manifests.model import (
     WantedFile,
 )
 from reconciler.musicbrainz.model import Subject
-from reconciler.reconcile.orders import Held, Places, Plan, order_of, plan_of, still_wanted
+from reconciler.reconcile.orders import Family, Held, Places, Plan, order_of, plan_of, still_wanted
 from reconciler.sources.base import Words
 
 
@@ -195,18 +196,19 @@ def test_an_edit_keeps_the_files_with_the_same_bytes_in_the_same_place():
 
 
 @pytest.mark.parametrize(
-    "spec",
+    ("spec", "kind"),
     [
-        DiscographySpec(artist_id=mbid(1), profile="core", target_dir="library"),
-        LabelCrateSpec(label_id=mbid(1), limit=3, order="newest", target_dir="library"),
+        (DiscographySpec(artist_id=mbid(1), profile="core", target_dir="library"), "artist"),
+        (LabelCrateSpec(label_id=mbid(1), limit=3, order="newest", target_dir="library"), "label"),
     ],
 )
-def test_what_only_musicbrainz_knows_is_held(spec):
-    """Nobody has to edit the manifest, and nothing can be ordered yet."""
-    held = plan_of(spec, PLACES)
-    assert isinstance(held, Held)
-    assert held.reason == "NeedsMusicBrainz"
-    assert "does not ask MusicBrainz" in held.message
+def test_which_releases_there_are_has_to_be_looked_up(spec, kind):
+    """Then the work is that of manifests of their own; what was found of another artist or label is not it."""
+    subject = Subject(kind=kind, mbid=mbid(1))
+    assert plan_of(spec, PLACES) == subject
+    assert plan_of(spec, PLACES, resolved_releases(asked=2)) == subject
+    found = resolved_releases(3, 4)
+    assert plan_of(spec, PLACES, found) == Family(releases=found.releases)
 
 
 def test_a_release_without_a_list_has_to_be_looked_up():

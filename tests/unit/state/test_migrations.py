@@ -34,6 +34,7 @@ def test_a_new_file_gets_every_table(connection):
     assert tables(connection) == {
         "acted_on",
         "artifacts",
+        "children",
         "completed_manifests",
         "finishes",
         "holdings",
