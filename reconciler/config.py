@@ -17,6 +17,9 @@ TextTree: TypeAlias = "dict[str, TextTree] | list[TextTree] | str | None"
 StatusMode = Literal["in_file", "sidecar", "both", "none"]
 """Where the status of a job is written: its manifest, a file of its own in `jobs/status`, both, or nowhere."""
 
+Publishing = Literal["album", "track"]
+"""When the files of a release get their names: all together, or each as soon as it is verified."""
+
 ENVIRONMENT_PREFIX = "RECONCILER__"
 _LISTS = frozenset({("library", "roots"), ("mesh", "overlay", "peers"), ("soulseek", "share")})
 
@@ -52,6 +55,7 @@ class LibrarySettings:
     """Absolute folders below which a target may lie; empty = `library` below the root folder."""
     naming: str | None = None
     """Template of a file's path; None = the default of library.naming."""
+    publish: Publishing = "album"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +205,7 @@ class Settings:
 
 def settings_of(document: Mapping[str, Any]) -> Settings:
     """Make settings of a configuration that the schema has accepted; what is left out has its default."""
-    library = document.get("library", {})
+    library = dict(document.get("library", {}))
     overlay = dict(document.get("mesh", {}).get("overlay", {}))
     transfers = dict(document.get("transfers", {}))
     rescue = transfers.pop("rescue_mode", {})
@@ -210,7 +214,7 @@ def settings_of(document: Mapping[str, Any]) -> Settings:
     rate_per_s = musicbrainz.pop("rate_per_second", MusicBrainzSettings().rate_per_s)
     peers = tuple(parse_peer_address(text) for text in overlay.pop("peers", ()))
     return Settings(
-        library=LibrarySettings(roots=tuple(library.get("roots", ())), naming=library.get("naming")),
+        library=LibrarySettings(roots=tuple(library.pop("roots", ())), **library),
         mesh=MeshSettings(
             overlay=OverlaySettings(listen=parse_host_port(listen) if listen else None, peers=peers, **overlay)
         ),

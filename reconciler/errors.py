@@ -1,10 +1,12 @@
 """The whole error tree: whose fault, whether it will be tried again, and the exit code.
 
-Owns: the classes. Never: formats for a terminal, logs, or catches.
+Owns: the classes, and which of them an error number of the disk stands for. Never: formats for a terminal, logs, or
+catches.
 
 Each class says in its docstring what went wrong in one sentence; an instance adds where, and what to do next.
 """
 
+import errno
 from enum import IntEnum
 from typing import ClassVar, Literal
 
@@ -85,6 +87,18 @@ class DiskError(ReconcilerError):
     retriable = True
 
 
+class DiskFullError(DiskError):
+    """The disk is full, or the quota is used up; the job is held until there is room, and loses nothing."""
+
+
+class DiskFailingError(DiskError):
+    """The disk cannot be read or written (I/O error, read-only, gone); the job is held until it can."""
+
+
+class PartLostError(DiskFailingError):
+    """The disk did not keep what was written to a part; it was discarded, and is fetched again."""
+
+
 class StateDamagedError(ReconcilerError):
     """The state database cannot be read."""
 
@@ -109,3 +123,28 @@ class PeerLiedError(PeerError):
     """A peer sent something that its own signature, root or length contradicts; it is not asked again."""
 
     retriable = False
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+# What a disk, a network mount or a FUSE program answers that is broken, gone or has gone read-only: nobody mends it
+# by asking for another file.
+_FAILING = frozenset(
+    {
+        errno.EIO,
+        errno.EROFS,
+        errno.ENODEV,
+        errno.ENXIO,
+        errno.ESTALE,
+        errno.ENOTCONN,
+        errno.EREMOTEIO,
+        errno.EUCLEAN,
+    }
+)
+
+
+def disk_refusal(code: int | None) -> type[DiskError]:
+    """The class of error that the error number `code` stands for where a disk gave it."""
+    if code in _FULL:
+        return DiskFullError
+    return DiskFailingError if code in _FAILING else DiskError

@@ -1,15 +1,19 @@
 """What every test may use.
 
-Owns: the `package` mark, the virtual clock, and how hypothesis runs. Never: fixtures of one package; those stand with
-its tests.
+Owns: the `package` mark, the virtual clock, small disks, and how hypothesis runs. Never: fixtures of one package; those
+stand with its tests.
 """
 
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import settings
+from small_disk import NoMountError, mounted
 from virtual_time import VirtualTime
 
 # Debian package -> the program by which it is known to be there, where the two differ.
@@ -31,6 +35,26 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         program = _PROGRAM_OF_PACKAGE.get(package, package)
         if shutil.which(program, path=_SEARCH_PATH) is None:
             pytest.skip(f"needs the Debian package {package}: the program {program} is not here")
+
+
+@pytest.fixture
+def memory_folder() -> Iterator[Path]:
+    """Give a folder in memory, where there is one: what syncs thousands of times waits for no disk there."""
+    memory = Path("/dev/shm")
+    with TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Give a disk of 8 MiB that can be filled and mounted anew; without the right to mount, skip."""
+    folder = tmp_path / "small"
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(mounted(folder))
+        except NoMountError as error:
+            pytest.skip(f"a small disk cannot be mounted here: {error}")
+        yield folder
 
 
 @pytest.fixture

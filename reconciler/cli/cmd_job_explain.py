@@ -13,11 +13,12 @@ from reconciler.cli.jobs import JobView, last_errors, view_of
 from reconciler.cli.outlook import Outlook, looking_out
 from reconciler.cli.render_outlook import Verdict, verdict_of
 from reconciler.clock import rfc3339
-from reconciler.manifests.model import JobState
+from reconciler.manifests.model import JobState, Renamed
 from reconciler.reconcile.conditions import Reason
 from reconciler.reconcile.decide import GONE_GRACE_S
 from reconciler.reconcile.foresee import Foreseen
 from reconciler.reconcile.observed import Gone, Valid
+from reconciler.reconcile.orders import Plan, plan_of, renamed_of
 from reconciler.reconcile.ownership import why_not_ours
 
 _LEFT = "a job in jobs/completed is left alone; move its manifest back to jobs/active to want it again"
@@ -46,6 +47,7 @@ def explain(context: Context, job_id: str) -> None:
             foreseen=foreseen,
             holds=tuple(_holds(outlook, view, foreseen)),
             errors=errors,
+            renamed=_renamed(outlook, view),
             moment=outlook.moment(),
         )
     if context.as_json:
@@ -53,6 +55,11 @@ def explain(context: Context, job_id: str) -> None:
         return
     for line in explanation.lines():
         click.echo(line)
+
+
+def _renamed(outlook: Outlook, view: JobView) -> tuple[Renamed, ...]:
+    plan = plan_of(view.manifest.spec, outlook.policy.places) if view.manifest is not None else None
+    return renamed_of(plan, view.artifacts) if isinstance(plan, Plan) else ()
 
 
 def _ahead(outlook: Outlook, file: Path) -> Foreseen | None:
@@ -100,6 +107,8 @@ def _holds(outlook: Outlook, view: JobView, foreseen: Foreseen | None) -> list[H
         holds.append(Hold(what="suspended", why=f"{rest.reason}; {until}" if rest.reason else until))
     if why := why_not_ours(directives.node, outlook.policy.node):
         holds.append(Hold(what="node", why=why))
+    if observed.progress is not None and (held := observed.progress.held) is not None:
+        holds.append(Hold(what=held.reason, why=f"{held.message}; it is looked at again by itself"))
     if observed.cycle:
         holds.append(Hold(what="depends on itself", why=" -> ".join(observed.cycle)))
     unmet = [need for need in observed.needs if need.state is not JobState.COMPLETED]

@@ -34,7 +34,8 @@ def simulate(wish: Wish, *, seed: int, runs: int, events: bool, as_json: bool) -
     the seed that replays it, and the exit code is 1. Efficiency is against a perfect downloader, which uses every
     useful byte per second of every peer from the moment it is found. One peer is always honest and has everything; the
     others may be given these faults: slow, stall, loss, reset, leaving, returning, lying, corruption, lying-list,
-    no-list, partial, stream (it sends one stream, after a wait in its line), and restart (of the daemon).
+    no-list, partial, stream (it sends one stream, after a wait in its line); and two are not theirs: restart (of the
+    daemon) and disk (ours is full or fails now and then).
 
     \b
     Examples:

@@ -9,7 +9,7 @@ from reconciler.cli.jobs import JobView, TrackError
 from reconciler.cli.render import shown
 from reconciler.cli.render_outlook import Verdict, problems_of, steps_of
 from reconciler.clock import rfc3339
-from reconciler.manifests.model import JobState, Manifest
+from reconciler.manifests.model import JobState, Manifest, Renamed
 from reconciler.reconcile.foresee import Foreseen
 from reconciler.reconcile.observed import Moment, Valid
 from reconciler.reconcile.verdict import attempts_max
@@ -38,6 +38,8 @@ class Explanation:
     """None where its manifest is not there, or where it has ended."""
     holds: tuple[Hold, ...]
     errors: tuple[TrackError, ...]
+    renamed: tuple[Renamed, ...]
+    """Files that are not under the name that they were to have."""
     moment: Moment
 
     @property
@@ -81,6 +83,7 @@ class Explanation:
             "spec_digest": self.manifest.spec_digest if self.manifest is not None else None,
             "spec_digest_acted_on": self.view.record.spec_digest,
             "holds": [asdict(hold) for hold in self.holds],
+            "renamed": [asdict(each) for each in self.renamed],
             "last_errors": [asdict(error) for error in self.errors],
         }
 
@@ -103,6 +106,7 @@ class Explanation:
             *lines,
             *_section("To mend", [shown(problem, _TEXT_MAX) for problem in problems]),
             *_section("Holds", [f"{hold.what}: {shown(hold.why, _TEXT_MAX)}" for hold in self.holds]),
+            *_section("Renamed", self._renamed()),
             *_section("Conditions", self._conditions()),
             *_section("Last errors", self._errors()),
         ]
@@ -112,6 +116,12 @@ class Explanation:
             f"{each.type}={each.status} {each.reason} since {each.last_transition_time}"
             + (f": {shown(each.message, _TEXT_MAX)}" if each.message else "")
             for each in self.view.record.conditions
+        ]
+
+    def _renamed(self) -> list[str]:
+        return [
+            f"track {each.position} is {shown(each.path, _TEXT_MAX)}: another file has its name"
+            for each in self.renamed
         ]
 
     def _errors(self) -> list[str]:

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import get_args
 
 from reconciler.cli.context import Context
 from reconciler.clock import SystemClock
-from reconciler.engine.order import JobProgress
+from reconciler.engine.order import HeldReason, HeldUp, JobProgress
 from reconciler.ids import JobId
-from reconciler.manifests.model import JobState
+from reconciler.manifests.model import Condition, JobState
 from reconciler.musicbrainz.resolutions import ResolutionStore
 from reconciler.reconcile.conditions import Reason
 from reconciler.reconcile.dependencies import Dependencies
@@ -95,6 +96,7 @@ class Outlook:
                 error="",
                 tracks=(),
                 peers=(),
+                held=_held_up(record.conditions),
             )
         return replace(seen, slot_free=not waits, progress=progress)
 
@@ -112,6 +114,15 @@ class Outlook:
 
         self._sightings.each(take)
         return found
+
+
+def _held_up(conditions: tuple[Condition, ...]) -> HeldUp | None:
+    """What the daemon wrote down of its disk when it last looked at the job."""
+    for condition in conditions:
+        for reason in get_args(HeldReason):
+            if condition.reason == reason:
+                return HeldUp(reason=reason, message=condition.message, entirely=True)
+    return None
 
 
 @contextlib.contextmanager

@@ -79,6 +79,8 @@ def _verb_of(foreseen: Foreseen, ready: Condition | None) -> Verb:  # noqa: PLR0
         return "leave alone"
     if ready.reason == Reason.FETCHING:
         return "go on"
+    if ready.reason in (Reason.DISK_FULL, Reason.DISK_FAILING):
+        return "wait"
     waiting = isinstance(decision.outcome, Again | AwaitJobs | AwaitSlot) and ready.reason != Reason.SUSPENDED
     return "wait" if waiting else "rest"
 

@@ -26,11 +26,12 @@ def run_lines(seed: int, run: Run) -> list[str]:
     """What one run came to."""
     scene, measures = run.scene, run.measures
     restarts = f", {_counted(len(scene.restarts_s), 'restart')}" if scene.restarts_s else ""
+    refusals = f", {_counted(scene.disk_refusals, 'refusal')} by the disk" if scene.disk_refusals else ""
     lines = [
         (
             f"seed {seed}: {_counted(len(scene.sizes), 'file')}, {megabytes(measures.bytes_wanted)}, "
             f"{_counted(len(scene.peers), 'peer')}, {scene.in_flight_max} requests each, "
-            f"{'chunk lists' if scene.rooted else 'no chunk lists'}{restarts}"
+            f"{'chunk lists' if scene.rooted else 'no chunk lists'}{restarts}{refusals}"
         ),
         (
             f"{measures.outcome or 'unfinished'} after {measures.seconds:.2f} s; "
@@ -138,6 +139,8 @@ def run_as_json(seed: int, run: Run, *, events: bool) -> dict[str, object]:
         "requests_in_flight_max": run.scene.in_flight_max,
         "chunk_lists": run.scene.rooted,
         "restarts": sorted(run.scene.restarts_s),
+        "disk_refusals": run.scene.disk_refusals,
+        "album": run.scene.album,
         "peers": [_peer_as_json(each) for each in measures.peers],
     }
     if events:

@@ -1,6 +1,6 @@
 """Move every track of a job as far as it can go by itself.
 
-Owns: which step of a track is due: choosing, opening, giving up, being helped, publishing. Never: takes events
+Owns: which step of a track is due: choosing, opening, giving up, being helped, being ready. Never: takes events
 (engine.job), or chooses chunks and peers (engine.schedule).
 """
 
@@ -91,7 +91,10 @@ class Advance:
                 for attempt in list(track.attempts):
                     if track.phase is Phase.FETCHING:
                         self._step_attempt(track, attempt, now)
-            case Phase.PUBLISHING | Phase.COMPLETED | Phase.FAILED:
+            case Phase.HELD:
+                if now >= track.hold.look_at_s:
+                    track.look_again()
+            case Phase.READY | Phase.PUBLISHING | Phase.COMPLETED | Phase.FAILED:
                 pass
             case _:
                 assert_never(track.phase)
@@ -109,7 +112,7 @@ class Advance:
                 self._swarm.cancel_plan(attempt.plan)
             case AttemptPhase.WHOLE:
                 self._swarm.cancel_track(track.position)
-                track.publish(attempt, now)
+                track.finish(attempt, now)
             case AttemptPhase.REFUSED:
                 self._swarm.cancel_plan(attempt.plan)
                 track.drop(attempt)
@@ -174,7 +177,7 @@ class Advance:
 
     def deadline(self, track: TrackMachine, now: float) -> float | None:
         """When a track should be looked at again though nothing happened."""
-        if track.phase is Phase.SEEKING:
+        if track.phase in (Phase.SEEKING, Phase.HELD):
             return track.next_deadline(self.search)
         if track.rescue is None or track.phase is not Phase.FETCHING or OVERLAY not in self._swarm.sources:
             return None

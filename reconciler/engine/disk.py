@@ -6,6 +6,8 @@ they are due.
     re-read and verify -> fsync the part -> rename without replacing -> fsync the folders -> index -> the fact
     `completed`, once
 
+An album goes that way as a whole: every file is put aside and synced, then one rename shows them all (library.album).
+
 A crash after the rename and before the fact leaves a file under its name without a record: `open` finds it there with
 the right content the next time and records it as adopted. Every method blocks and is called in a thread, one at a time
 for each track.
@@ -28,19 +30,22 @@ from reconciler.engine.events import (
     OpenPart,
     PartOpened,
     Publish,
+    PublishAlbum,
     Published,
     VerifyWhole,
     WholeRefused,
     WholeVerified,
 )
+from reconciler.engine.hold import trouble_of
 from reconciler.engine.order import JobOrder, TrackOrder
 from reconciler.engine.partfile import PartName, PartStore
 from reconciler.engine.prints import differing
-from reconciler.errors import DiskError, UnsafePathError
+from reconciler.errors import DiskError, FileBusyError, UnsafePathError, disk_refusal
 from reconciler.ids import Root, Sha256, TrackPosition
 from reconciler.library import audio
+from reconciler.library.album import Album, AlbumFile
 from reconciler.library.index import Holding, LibraryIndex
-from reconciler.library.publish import Placed, find_existing, place
+from reconciler.library.publish import Placed, adopt_existing, place
 from reconciler.overlay.filehash import FileHashes, hash_file
 from reconciler.sources.base import Variant
 from reconciler.state.jobs import Artifact, JobStore
@@ -54,6 +59,9 @@ _HOW: dict[Literal["placed", "adopted", "renamed"], Literal["published", "adopte
     "renamed": "renamed",
 }
 
+
+# What a step on the disk may end with; FileBusyError where somebody changes a file while it is hashed.
+_REFUSALS = (DiskError, UnsafePathError, FileBusyError, OSError)
 
 # Up to here a published file's SHA-256 is recorded with it, for people and other tools: a quarter of a second at most.
 # A larger file is named by its root alone unless the manifest asks for the SHA-256: a gigabyte would cost a second of
@@ -86,6 +94,13 @@ class JobDisk:
         self._stamp = stamp
         self._root = Path(order.allowed_root)
         self._tracks = {track.want.position: track for track in order.tracks}
+        self._album = (
+            None
+            if order.album is None
+            else Album(
+                allowed_root=self._root, target_dir=Path(order.target_dir), folder=order.album, job_id=order.job_id
+            )
+        )
 
     def under(self, order: JobOrder) -> "JobDisk":
         """The same work under another order of the same job; what is being done goes on under the old one."""
@@ -94,11 +109,13 @@ class JobDisk:
     def open(self, command: OpenPart) -> PartOpened | Published | DiskRefused:
         """Adopt the file if it is published already, else make or resume its part."""
         track, variant = self._tracks[command.position], command.variant
+        part = self._part(command.position, command.part_id)
         try:
             adopted = self._adopt(track, variant)
             if adopted is not None:
                 return adopted
-            part = self._part(command.position, command.part_id)
+            if self._album is not None:
+                self._album.reclaim(self._shelves.parts.path_of(part, self._root), _name(track, variant))
             self._shelves.parts.inherit(part, allowed_root=self._root, unless_at=self._positions_of(track))
             _, kept = self._shelves.parts.open(
                 part,
@@ -106,8 +123,8 @@ class JobDisk:
                 variant_id=command.part_id,
                 size=variant.size,
             )
-        except (DiskError, UnsafePathError, OSError) as error:
-            return DiskRefused(position=command.position, message=str(error))
+        except _REFUSALS as error:
+            return refused(command.position, error)
         return PartOpened(position=command.position, part_id=command.part_id, kept=kept)
 
     def part_path(self, position: TrackPosition, part_id: str) -> str:
@@ -118,35 +135,60 @@ class JobDisk:
         """Read the whole part again from the disk: the bytes first, then whether it is the audio that it should be."""
         track, variant = self._tracks[command.position], command.variant
         path = self._shelves.parts.path_of(self._part(command.position, command.part_id), self._root)
-        refused = partial(WholeRefused, position=command.position, part_id=command.part_id)
+        wrong_whole = partial(WholeRefused, position=command.position, part_id=command.part_id)
         try:
             sha256, fault, wrong = _read_again(path, command)
             if fault:
-                return refused(fault=fault, message=wrong)
+                return wrong_whole(fault=fault, message=wrong)
             refusal = self._wrong_audio(path, track, variant)
-        except OSError as error:
-            return DiskRefused(position=command.position, message=f"could not read {path} again: {error}")
+        except _REFUSALS as error:
+            return refused(command.position, error, doing=f"could not read {path} again: ")
         if refusal:
-            return refused(fault="audio", message=refusal)
+            return wrong_whole(fault="audio", message=refusal)
         return WholeVerified(position=command.position, part_id=command.part_id, sha256=sha256)
 
     def publish(self, command: Publish) -> Published | DiskRefused:
         """Give the part its name, index it, and record the fact."""
-        track, variant = self._tracks[command.position], command.variant
-        part = self._part(command.position, command.part_id)
+        file = self._finished(command)
         try:
             placed = place(
-                self._shelves.parts.path_of(part, self._root),
+                file.part,
                 allowed_root=self._root,
                 target_dir=Path(self._order.target_dir),
-                name=_name(track, variant),
-                same_content=lambda existing: _holds(existing, variant.size, command.root),
+                name=file.name,
+                same_content=file.same_content,
             )
-            self._shelves.parts.discard_all(part, allowed_root=self._root)
-            named = _Named(root=command.root, sha256=command.sha256, chunk_hashes=command.chunk_hashes)
-            self._record(track, variant, placed, named)
-        except (DiskError, UnsafePathError, OSError) as error:
-            return DiskRefused(position=command.position, message=str(error))
+            return self._placed(command, placed)
+        except _REFUSALS as error:
+            return refused(command.position, error)
+
+    def publish_album(self, command: PublishAlbum) -> tuple[Published | DiskRefused, ...]:
+        """Give all of an album their names, then record each fact; what comes after a refusal is refused with it."""
+        assert self._album is not None, "the order is for single tracks"
+        answers: list[Published | DiskRefused] = []
+        try:
+            places = self._album.place_all([self._finished(file) for file in command.files])
+            for file, placed in zip(command.files, places, strict=True):
+                answers.append(self._placed(file, placed))
+        except _REFUSALS as error:
+            answers += [refused(file.position, error) for file in command.files[len(answers) :]]
+        return tuple(answers)
+
+    def _finished(self, command: Publish) -> AlbumFile:
+        variant, root = command.variant, command.root
+        part = self._part(command.position, command.part_id)
+        return AlbumFile(
+            part=self._shelves.parts.path_of(part, self._root),
+            name=_name(self._tracks[command.position], variant),
+            same_content=lambda existing: _holds(existing, variant.size, root),
+        )
+
+    def _placed(self, command: Publish, placed: Placed) -> Published:
+        """Record a file that has its name."""
+        part = self._part(command.position, command.part_id)
+        self._shelves.parts.discard_all(part, allowed_root=self._root)
+        named = _Named(root=command.root, sha256=command.sha256, chunk_hashes=command.chunk_hashes)
+        self._record(self._tracks[command.position], command.variant, placed, named)
         return Published(
             position=command.position, generation=self._order.generation, path=placed.path, how=_HOW[placed.how]
         )
@@ -161,8 +203,8 @@ class JobDisk:
                 self._shelves.parts.set_aside(part, allowed_root=self._root, reason=command.reason)
             else:
                 self._shelves.parts.discard(part, allowed_root=self._root)
-        except DiskError as error:
-            return DiskRefused(position=command.position, message=str(error))
+        except _REFUSALS as error:
+            return refused(command.position, error)
         return None
 
     def _wrong_audio(self, path: Path, track: TrackOrder, variant: Variant) -> str:
@@ -186,23 +228,28 @@ class JobDisk:
 
     def _adopt(self, track: TrackOrder, variant: Variant) -> Published | None:
         """Record the file that stands under the track's name, where its content is the variant's."""
-        name = _name(track, variant)
-        existing = find_existing(allowed_root=self._root, target_dir=Path(self._order.target_dir), name=name)
-        if existing is None:
-            return None
-        try:
+        found: list[FileHashes] = []
+
+        def is_wanted(existing: int) -> bool:
             if os.fstat(existing).st_size != variant.size:
-                return None
+                return False
             hashes = hash_file(existing, variant.size)
-        finally:
-            os.close(existing)
-        if _wrong_content(hashes, variant):
+            found[:] = [hashes]
+            return not _wrong_content(hashes, variant)
+
+        placed = adopt_existing(
+            allowed_root=self._root,
+            target_dir=Path(self._order.target_dir),
+            name=_name(track, variant),
+            same_content=is_wanted,
+        )
+        if placed is None:
             return None
-        placed = Placed(path=str(Path(self._order.target_dir) / name), how="adopted")
         part = self._part(track.want.position, variant.id)
-        named = _Named(root=hashes.root, sha256=hashes.sha256, chunk_hashes=hashes.chunk_hashes)
-        self._record(track, variant, placed, named)
+        named = _Named(root=found[0].root, sha256=found[0].sha256, chunk_hashes=found[0].chunk_hashes)
+        # Before the record: what is recorded is not looked at again, and a journal left over would stay for ever.
         self._shelves.parts.discard_all(part, allowed_root=self._root)
+        self._record(track, variant, placed, named)
         return Published(
             position=track.want.position, generation=self._order.generation, path=placed.path, how="adopted"
         )
@@ -241,6 +288,17 @@ class _Named:
     root: Root
     sha256: Sha256 | None
     chunk_hashes: tuple[bytes, ...]
+
+
+def refused(
+    position: TrackPosition, error: DiskError | UnsafePathError | FileBusyError | OSError, *, doing: str = ""
+) -> DiskRefused:
+    """What the disk's refusal means to a track, and what to do about it."""
+    if isinstance(error, OSError):
+        kind, message = disk_refusal(error.errno), f"{doing}{error}"
+        return DiskRefused(position=position, trouble=trouble_of(kind), message=message)
+    message = f"{error.message}; {error.hint}" if error.hint else error.message
+    return DiskRefused(position=position, trouble=trouble_of(type(error)), message=message)
 
 
 def _read_again(path: Path, command: VerifyWhole) -> tuple[Sha256 | None, Literal["", "content", "claim"], str]:

@@ -88,12 +88,23 @@ class PartOpened:
     """Chunks with what they hash to, computed from the disk just now."""
 
 
+DiskTrouble = Literal[
+    "full",  # no room, or the quota is used up
+    "failing",  # it cannot be read or written: I/O errors, gone, read-only
+    "lost",  # it did not keep a finished part, which is discarded
+    "refused",  # anything else: a path that is not safe, a permission
+]
+"""What is wrong with our own disk."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskRefused:
     """Opening, writing, verifying or publishing failed on our side; the bytes are not at fault."""
 
     position: TrackPosition
+    trouble: DiskTrouble
     message: str
+    """What happened, where, and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,6 +334,13 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PublishAlbum:
+    """Give all of these their names, in one step where their folder is new; each is answered as by Publish."""
+
+    files: tuple[Publish, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
     """Tell the trace."""
 
@@ -341,5 +359,15 @@ class Note:
 
 
 Command = (
-    Search | FetchChunkList | OpenPart | ClosePart | DiscardPart | Read | CancelRead | VerifyWhole | Publish | Note
+    Search
+    | FetchChunkList
+    | OpenPart
+    | ClosePart
+    | DiscardPart
+    | Read
+    | CancelRead
+    | VerifyWhole
+    | Publish
+    | PublishAlbum
+    | Note
 )

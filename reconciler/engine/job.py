@@ -10,7 +10,7 @@ finished one for nothing.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, assert_never
+from typing import assert_never
 
 from reconciler.engine.advance import Advance
 from reconciler.engine.attempt import Attempt
@@ -32,6 +32,7 @@ from reconciler.engine.events import (
     PeerJudged,
     PeerQueued,
     PeersFound,
+    PublishAlbum,
     Published,
     SearchEnded,
     StopAsked,
@@ -42,17 +43,17 @@ from reconciler.engine.events import (
     WholeRefused,
     WholeVerified,
 )
+from reconciler.engine.hold import refusal_of
 from reconciler.engine.notes import chunk_note, trouble_note
 from reconciler.engine.order import JobOrder, JobProgress, TrackOrder
 from reconciler.engine.pace import Patience
 from reconciler.engine.peers import Peer
+from reconciler.engine.standing import Outcome, album_ready, error_of, held_up, outcome_of
 from reconciler.engine.swarm import Swarm
 from reconciler.engine.track import Phase, Rules, TrackMachine
 from reconciler.engine.transfers import Transfer
 from reconciler.sources.base import Etiquette, Found, PeerKey, PeerTrouble
 from reconciler.traces.model import EventType
-
-Outcome = Literal["completed", "failed", "stopped"]
 
 
 class JobMachine:
@@ -93,7 +94,12 @@ class JobMachine:
 
     @property
     def _rules(self) -> Rules:
-        return Rules(constraints=self.order.constraints, origins=self._origins, rescue=self._rescue)
+        return Rules(
+            constraints=self.order.constraints,
+            origins=self._origins,
+            rescue=self._rescue,
+            album=self.order.album is not None,
+        )
 
     # ---- the four things a runner does with it -----------------------------------------------------------------------
 
@@ -106,6 +112,7 @@ class JobMachine:
         if self.outcome is None:
             self._swarm.drop_late(now)
             self._advance.move(self._tracks.values(), self.order.constraints, now)
+            self._publish_album()
             self._schedule(now)
             self._finish_if_done()
 
@@ -122,15 +129,16 @@ class JobMachine:
 
     def progress(self) -> JobProgress:
         """What a person sees."""
-        failed = [track for track in self._tracks.values() if track.phase is Phase.FAILED]
+        tracks = self._tracks.values()
         return JobProgress(
             job_id=self.order.job_id,
             generation=self.order.generation,
             outcome=self.outcome,
-            retriable=any(track.retriable for track in failed),
-            error="; ".join(f"track {track.position} ({track.order.title}): {track.error}" for track in failed),
-            tracks=tuple(track.progress() for track in self._tracks.values()),
+            retriable=any(track.retriable for track in tracks if track.phase is Phase.FAILED),
+            error=error_of(tracks),
+            tracks=tuple(track.progress() for track in tracks),
             peers=self._swarm.progress(),
+            held=held_up(tracks, searching=self._advance.is_searching),
         )
 
     # ---- taking events -----------------------------------------------------------------------------------------------
@@ -267,7 +275,7 @@ class JobMachine:
             return
         track = self._tracks.get(transfer.position)
         if event.code == "disk" and track is not None:
-            self._disk_refused(track, DiskRefused(position=transfer.position, message=event.message))
+            self._disk_refused(track, refusal_of(event, track.position, folder=self.order.target_dir))
         else:
             self._swarm.failed(event, transfer, now)
 
@@ -306,8 +314,8 @@ class JobMachine:
             self._out.append(ClosePart(position=track.position, part_id=attempt.part_id))
 
     def _disk_refused(self, track: TrackMachine, event: DiskRefused) -> None:
-        if not track.is_done:
-            track.disk_refused(event)
+        if not track.is_done and track.phase is not Phase.HELD:
+            track.disk_refused(event, self._now)
             self._swarm.cancel_track(track.position)
 
     # ---- scheduling --------------------------------------------------------------------------------------------------
@@ -327,10 +335,14 @@ class JobMachine:
 
     # ---- ending ------------------------------------------------------------------------------------------------------
 
+    def _publish_album(self) -> None:
+        if ready := album_ready(self._tracks.values()):
+            self._out.append(PublishAlbum(files=tuple(track.publish() for track in ready)))
+
     def _finish_if_done(self) -> None:
-        if all(track.is_done for track in self._tracks.values()):
-            failed = any(track.phase is Phase.FAILED for track in self._tracks.values())
-            self._end("failed" if failed else "completed")
+        outcome = outcome_of(self._tracks.values())
+        if outcome is not None:
+            self._end(outcome)
 
     def _end(self, outcome: Outcome) -> None:
         for track in self._tracks.values():

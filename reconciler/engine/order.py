@@ -41,9 +41,13 @@ class JobOrder:
     tracks: tuple[TrackOrder, ...]
     priority: int = 0
     """From -100 to 100: its share of the line and of peers among the jobs that run (engine.shares)."""
+    album: str | None = None
+    """The folder, relative to `target_dir`, whose files become visible all at once; empty = `target_dir` itself, None =
+    each file as soon as it is verified."""
 
 
-TrackPhase = Literal["pending", "searching", "fetching", "verifying", "completed", "failed"]
+TrackPhase = Literal["pending", "searching", "fetching", "verifying", "held", "ready", "completed", "failed"]
+"""`held`: our own disk stands in the way; `ready`: verified, and waiting for the rest of its album."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +67,20 @@ class TrackProgress:
     """Why it failed, for a person; empty otherwise."""
     path: str = ""
     """Absolute path of the published file once completed."""
+
+
+HeldReason = Literal["DiskFull", "DiskFailing"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldUp:
+    """Our own disk stands in the way of a job; it is looked at again by itself."""
+
+    reason: HeldReason
+    message: str
+    """Which disk, what is missing, and what to do."""
+    entirely: bool
+    """Whether nothing else of the job goes on meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +113,7 @@ class JobProgress:
     error: str
     tracks: tuple[TrackProgress, ...]
     peers: tuple[PeerProgress, ...]
+    held: HeldUp | None = None
 
     @property
     def bytes_done(self) -> int:

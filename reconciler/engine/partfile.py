@@ -14,21 +14,23 @@ import errno
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.engine.events import ChunkPrint
 from reconciler.engine.prints import print_of
-from reconciler.errors import DiskError
+from reconciler.errors import disk_refusal
 from reconciler.ids import ChunkIndex, JobId, TrackPosition
+from reconciler.library.room import require_room, require_writable
 from reconciler.manifests.filesystem import file_system_of
 from reconciler.overlay.merkle import chunk_count, chunk_size
 
 JOURNAL_VERSION = 1
 
 # Memory has no place to reserve but by filling it with zeroes: a second write of every byte, for a quarter of a second
-# a gigabyte. There the room is looked at instead.
+# a gigabyte. There it stays with looking whether there is room.
 WRITES_TO_RESERVE = frozenset({"tmpfs", "ramfs"})
 
 # A journal line is at most 7 digits (4 GiB in 256 KiB chunks are 16,384), a space, 64 hex digits and a line feed.
@@ -38,6 +40,9 @@ _LINE = re.compile(rb"(\d{1,7}) ([0-9a-f]{64})")
 # Hex digits of a variant's id in a part's name: two of the few variants of one track will not share 48 bits; if they
 # did, the journal's header would tell them apart.
 _STEM_DIGITS = 12
+
+# Of `st_blocks`, whatever the file system's own blocks are: inode(7).
+_STAT_BLOCK_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +105,8 @@ class PartStore:
         path = self.path_of(name, allowed_root)
         header = _header(variant_id, size)
         with _disk("open", path):
+            require_room(path.parent, size - _reserved_bytes(path))
+            require_writable(path.with_suffix(".trial"))
             kept = self._resume(path, header, size)
             if kept is None:
                 self._make(path, size)
@@ -119,7 +126,9 @@ class PartStore:
             position = old.name.split(".")[1]
             if position.isdecimal() and int(position) not in unless_at:
                 with _disk("take over", old):
-                    old.with_suffix(".journal").rename(path.with_suffix(".journal"))
+                    # A crash between the two leaves the journal at the new place; the part follows the next time.
+                    with contextlib.suppress(FileNotFoundError):
+                        old.with_suffix(".journal").rename(path.with_suffix(".journal"))
                     old.rename(path)
                 return
 
@@ -186,9 +195,6 @@ class PartStore:
 def _allocate(part: int, path: Path, size: int) -> None:
     """Reserve the space now, so that a full disk is met before the first byte is fetched."""
     if file_system_of(path) in WRITES_TO_RESERVE:
-        room = os.fstatvfs(part)
-        if room.f_bavail * room.f_frsize < size:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.ftruncate(part, size)
         return
     try:
@@ -197,6 +203,15 @@ def _allocate(part: int, path: Path, size: int) -> None:
         if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
             raise
         os.ftruncate(part, size)  # a file system without reservation: ENOSPC may then come later
+
+
+def _reserved_bytes(path: Path) -> int:
+    """What a part that is there takes up already: it needs no further room, or gives it back."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return 0
+    return found.st_blocks * _STAT_BLOCK_BYTES if stat.S_ISREG(found.st_mode) else 0
 
 
 def _header(variant_id: str, size: int) -> bytes:
@@ -217,7 +232,12 @@ def _matching(part: int, said: dict[ChunkIndex, bytes], size: int) -> Iterator[t
     """Those chunks whose bytes on disk hash to what the journal says."""
     chunk_bytes = chunk_size(size)
     for chunk, digest in sorted(said.items()):
-        data = os.pread(part, chunk_bytes, chunk * chunk_bytes)
+        try:
+            data = os.pread(part, chunk_bytes, chunk * chunk_bytes)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            continue  # a bad sector: written anew, most disks replace it
         found = print_of(memoryview(data), size)
         if found.digest == digest:
             yield chunk, found
@@ -240,6 +260,6 @@ def _disk(doing: str, path: Path) -> Iterator[None]:
         hint = (
             "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "check the disk and its permissions"
         )
-        raise DiskError(
+        raise disk_refusal(error.errno)(
             f"could not {doing} {path}: {error.strerror or error}", hint=f"{hint}; the job is tried again"
         ) from error

@@ -72,7 +72,7 @@ class PartWriter:
             offset, done = chunk * self._chunk_bytes, 0
             while done < len(view):
                 done += os.pwrite(self._file, view[done:], offset + done)
-        except OSError:
+        except BaseException:  # whatever it is: who closes the part waits for every writer
             self._written(0)
             raise
         self._written(len(view), b"%d %s\n" % (chunk, digest.hex().encode()))

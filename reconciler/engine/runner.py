@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 from reconciler.clock import Clock
-from reconciler.engine.disk import JobDisk
+from reconciler.engine.disk import JobDisk, refused
 from reconciler.engine.events import (
     CancelRead,
     ChunkListArrived,
@@ -20,7 +20,6 @@ from reconciler.engine.events import (
     ClosePart,
     Command,
     DiscardPart,
-    DiskRefused,
     Event,
     FetchChunkList,
     Note,
@@ -29,6 +28,7 @@ from reconciler.engine.events import (
     PartOpened,
     PeersFound,
     Publish,
+    PublishAlbum,
     Read,
     Search,
     SearchEnded,
@@ -50,6 +50,9 @@ from reconciler.traces.reporter import Reporter
 # Events waiting for one job. Lanes answer what was asked: 200 peers with 4 requests of 64 chunks each are 51,200 at the
 # very most, and a job that is so far behind has stopped working; it ends with an error instead of eating memory.
 INBOX_MAX = 65_536
+
+
+DiskCommand = OpenPart | VerifyWhole | Publish | PublishAlbum | DiscardPart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +162,7 @@ class JobRunner:
                 for task in asking:
                     task.cancel()
         finally:
-            await asyncio.to_thread(self._detach_all)
+            await asyncio.to_thread(self._let_go_of_all)
 
     async def _step(self) -> None:
         """Wait for something to happen or for the machine's deadline, and feed all that is there."""
@@ -175,7 +178,7 @@ class JobRunner:
 
     def _tell(self) -> None:
         progress = self._machine.progress()
-        seen = (progress.outcome, *(track.phase for track in progress.tracks))
+        seen = (progress.outcome, progress.held, *(track.phase for track in progress.tracks))
         if seen != self._seen:
             self._seen = seen
             self._changed()
@@ -193,7 +196,7 @@ class JobRunner:
                     self._ask(self._search(self._around.sources[name], command.wants), tasks, asking)
             case FetchChunkList():
                 self._ask(self._fetch_list(command), tasks, asking)
-            case OpenPart() | VerifyWhole() | Publish() | DiscardPart():
+            case OpenPart() | VerifyWhole() | Publish() | PublishAlbum() | DiscardPart():
                 tasks.create_task(self._on_disk(command, self._disk))
             case ClosePart():
                 self._ask(self._close(command), tasks, self._closing)
@@ -249,39 +252,45 @@ class JobRunner:
 
     async def _close(self, command: ClosePart) -> None:
         async with self._disk_turn[command.position]:
-            with contextlib.suppress(OSError):  # what the disk lost has no line in its journal
-                await asyncio.to_thread(self._detach, (command.position, command.part_id))
+            await asyncio.to_thread(self._let_go, command.position, command.part_id)
 
-    async def _on_disk(self, command: OpenPart | VerifyWhole | Publish | DiscardPart, disk: JobDisk) -> None:
+    async def _on_disk(self, command: DiskCommand, disk: JobDisk) -> None:
         """One step on the disk; the steps of a track keep their order, those of different tracks do not wait for each
         other. A part is opened once those that are being closed are: it may be one of them, at another place.
         """
         if self._closing and isinstance(command, OpenPart):
             await asyncio.wait(set(self._closing))
-        async with self._disk_turn[command.position]:
-            answer = await asyncio.to_thread(self._disk_step, command, disk)
-        if answer is not None:
+        async with contextlib.AsyncExitStack() as turns:
+            for position in _positions_of(command):
+                await turns.enter_async_context(self._disk_turn[position])
+            answers = await asyncio.to_thread(self._disk_step, command, disk)
+        for answer in answers:
             self.deliver(answer)
 
-    def _disk_step(self, command: OpenPart | VerifyWhole | Publish | DiscardPart, disk: JobDisk) -> Event | None:
+    def _disk_step(self, command: DiskCommand, disk: JobDisk) -> tuple[Event, ...]:
         """The blocking part of it, in a thread."""
-        try:
-            if isinstance(command, Publish):
-                self._detach_track(command.position)
-            else:
-                self._detach((command.position, command.part_id))
-        except OSError as error:
-            return DiskRefused(position=command.position, message=f"the disk lost what was written: {error}")
         match command:
             case OpenPart():
+                self._let_go(command.position, command.part_id)
                 answer = disk.open(command)
-                return self._attach(command, answer, disk) if isinstance(answer, PartOpened) else answer
+                return (self._attach(command, answer, disk) if isinstance(answer, PartOpened) else answer,)
             case VerifyWhole():
-                return disk.verify(command)
+                try:
+                    self._detach((command.position, command.part_id))
+                except OSError as error:
+                    return (refused(command.position, error, doing="the disk lost what was written: "),)
+                return (disk.verify(command),)
             case Publish():
-                return disk.publish(command)
+                self._let_go(command.position)
+                return (disk.publish(command),)
+            case PublishAlbum():
+                for file in command.files:
+                    self._let_go(file.position)
+                return disk.publish_album(command)
             case DiscardPart():
-                return disk.discard(command)
+                self._let_go(command.position, command.part_id)
+                failure = disk.discard(command)
+                return () if failure is None else (failure,)
             case _:
                 assert_never(command)
 
@@ -293,7 +302,7 @@ class JobRunner:
             self._around.lanes.attach(part, path, command.variant.size)
             self._parts[command.position, command.part_id] = part
         except OSError as error:
-            return DiskRefused(position=command.position, message=f"could not open the part: {error}")
+            return refused(command.position, error, doing="could not open the part: ")
         return opened
 
     def _detach(self, name: tuple[TrackPosition, str]) -> None:
@@ -301,11 +310,21 @@ class JobRunner:
         if part is not None:
             self._around.lanes.detach(part)
 
-    def _detach_track(self, position: TrackPosition) -> None:
-        for name in [each for each in self._parts if each[0] == position]:
-            self._detach(name)
-
-    def _detach_all(self) -> None:
-        for name in list(self._parts):
-            with contextlib.suppress(OSError):  # what the disk lost has no line in its journal
+    def _let_go(self, position: TrackPosition, part_id: str | None = None) -> None:
+        """Close a part, or every part of a track, whatever becomes of what is still to be written: what the disk loses
+        has no line in its journal, and is missing when the part is opened again.
+        """
+        for name in [each for each in self._parts if each[0] == position and part_id in (None, each[1])]:
+            with contextlib.suppress(OSError):
                 self._detach(name)
+
+    def _let_go_of_all(self) -> None:
+        for position, part_id in list(self._parts):
+            self._let_go(position, part_id)
+
+
+def _positions_of(command: DiskCommand) -> tuple[TrackPosition, ...]:
+    """The tracks whose turn a step on the disk takes; in one order, so that no two steps wait for each other."""
+    if isinstance(command, PublishAlbum):
+        return tuple(sorted(file.position for file in command.files))
+    return (command.position,)

@@ -3,11 +3,12 @@
 Owns: the phases of one track, and which attempts it has. Never: chooses peers for chunks (engine.schedule), keeps
 account of them (engine.swarm) or judges bytes (engine.attempt).
 
-    seeking -> fetching -> publishing -> completed
+    seeking -> fetching -> (ready ->) publishing -> completed
        ^__________|  (the last attempt is refused: seek another variant)      any -> failed
+       ^__________|_______________________|  held: the disk stood in the way, and what is on it is taken up again
 
-There is one attempt at a time, and a second one beside it while the overlay helps with other bytes (engine.rescue);
-the first that is whole is published.
+Ready is a file that waits for the rest of its album. There is one attempt at a time, and a second one beside it while
+the overlay helps with other bytes (engine.rescue); the first that is whole is published.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ from reconciler.engine.chunks import ChunkPlan
 from reconciler.engine.events import (
     ChunkListArrived,
     ChunkListRefused,
+    ClosePart,
     Command,
     DiskRefused,
     Note,
@@ -28,6 +30,7 @@ from reconciler.engine.events import (
     WholeRefused,
     WholeVerified,
 )
+from reconciler.engine.hold import Hold
 from reconciler.engine.offers import SearchState, TrackOffers, reasons_of
 from reconciler.engine.order import TrackOrder, TrackPhase, TrackProgress
 from reconciler.engine.pace import RescuePolicy
@@ -44,6 +47,8 @@ class Phase(StrEnum):
 
     SEEKING = "seeking"
     FETCHING = "fetching"
+    HELD = "held"
+    READY = "ready"
     PUBLISHING = "publishing"
     COMPLETED = "completed"
     FAILED = "failed"
@@ -52,6 +57,8 @@ class Phase(StrEnum):
 _SHOWN: dict[Phase, TrackPhase] = {
     Phase.SEEKING: "searching",
     Phase.FETCHING: "fetching",
+    Phase.HELD: "held",
+    Phase.READY: "ready",
     Phase.PUBLISHING: "verifying",
     Phase.COMPLETED: "completed",
     Phase.FAILED: "failed",
@@ -66,6 +73,8 @@ class Rules:
     origins: frozenset[str]
     """Sources that are the origin of a track where they have it: those that send streams."""
     rescue: RescuePolicy
+    album: bool
+    """Whether files wait for each other."""
 
 
 class TrackMachine:
@@ -89,6 +98,8 @@ class TrackMachine:
         self.error = ""
         self.retriable = True
         self.path = ""
+        self.hold = Hold()
+        self._sealed: Publish | None = None
         self._rules = rules
         self._out = out
         self._usable = usable
@@ -108,8 +119,8 @@ class TrackMachine:
 
     @property
     def is_open(self) -> bool:
-        """Whether it takes up disk and peers."""
-        return self.phase in (Phase.FETCHING, Phase.PUBLISHING)
+        """Whether it takes up disk and peers, or is to as soon as the disk lets it."""
+        return self.phase in (Phase.FETCHING, Phase.HELD, Phase.PUBLISHING)
 
     @property
     def is_waiting(self) -> bool:
@@ -143,7 +154,7 @@ class TrackMachine:
         """What a person sees: the attempt that is furthest."""
         first = max(self.attempts, key=lambda attempt: attempt.bytes_had / max(1, attempt.variant.size), default=None)
         size = first.variant.size if first else self.order.want.size or 0
-        shown = _SHOWN[self.phase]
+        shown = "held" if self.hold.active and not self.is_done else _SHOWN[self.phase]
         if self.phase is Phase.FETCHING and first and first.phase in (AttemptPhase.VERIFYING, AttemptPhase.WHOLE):
             shown = "verifying"
         return TrackProgress(
@@ -161,13 +172,18 @@ class TrackMachine:
 
     def may_go_on_as(self, order: TrackOrder) -> bool:
         """Whether what was done so far is good for `order` too."""
-        return self.order.want == order.want and self.phase in (Phase.SEEKING, Phase.FETCHING)
+        goes_on = self.phase in (Phase.SEEKING, Phase.FETCHING, Phase.HELD, Phase.READY)
+        return self.order.want == order.want and goes_on
 
     def order_changed(self, order: TrackOrder, rules: Rules) -> None:
         """Go on under another order; a variant that its constraints forbid is given up."""
         self.order = order
         self._rules = rules
         self.offers.order_changed(order, rules.constraints)
+        if self.phase is Phase.READY:
+            # Another duration or another codec may be wanted now: what is there is verified again.
+            self.attempts = []
+            self.phase = Phase.SEEKING
         forbidden = {each.variant.id: each.reason for each in self.offers.ranked(lossy_allowed=True).rejected}
         for attempt in self.attempts:
             attempt.order_changed(order)
@@ -219,6 +235,8 @@ class TrackMachine:
 
     def next_deadline(self, search: SearchState) -> float | None:
         """When `seek` should be called again though nothing happened."""
+        if self.phase is Phase.HELD:
+            return self.hold.look_at_s
         return self.offers.next_look_s(search) if self.phase is Phase.SEEKING else None
 
     # ---- fetching ----------------------------------------------------------------------------------------------------
@@ -239,6 +257,8 @@ class TrackMachine:
 
     def part_opened(self, event: PartOpened) -> None:
         """A part file is ready."""
+        if self.phase is Phase.FETCHING:
+            self.hold.passed()
         for attempt in self._of_part(event.part_id):
             attempt.part_opened(event)
 
@@ -267,22 +287,28 @@ class TrackMachine:
         for attempt in self._of_part(event.part_id):
             attempt.whole_refused(event)
 
-    def publish(self, attempt: Attempt, now: float) -> None:
-        """Ask for the name of the first attempt that is whole; the others are let go."""
+    def finish(self, attempt: Attempt, now: float) -> None:
+        """Ask for the name of the first attempt that is whole, or be ready for it; the others are let go."""
         self.attempts = [attempt]
-        self.phase = Phase.PUBLISHING
+        self.phase = Phase.READY
         if self.rescue is not None:
             self.rescue.ended(now, "completed")
-        self._out.append(
-            Publish(
-                position=self.position,
-                variant=attempt.variant,
-                part_id=attempt.part_id,
-                root=attempt.root,
-                chunk_hashes=tuple(each.digest for each in attempt.receipts.in_order()),
-                sha256=attempt.sha256,
-            )
+        self._sealed = Publish(
+            position=self.position,
+            variant=attempt.variant,
+            part_id=attempt.part_id,
+            root=attempt.root,
+            chunk_hashes=tuple(each.digest for each in attempt.receipts.in_order()),
+            sha256=attempt.sha256,
         )
+        if not self._rules.album:
+            self._out.append(self.publish())
+
+    def publish(self) -> Publish:
+        """Take what is ready to its name: the command for it."""
+        assert self._sealed is not None
+        self.phase = Phase.PUBLISHING
+        return self._sealed
 
     def published(self, event: Published) -> None:
         """The file has its name."""
@@ -292,9 +318,39 @@ class TrackMachine:
         self.phase = Phase.COMPLETED
         self.path = event.path
 
-    def disk_refused(self, event: DiskRefused) -> None:
-        """Our own disk stands in the way: fail for now, keep what is there."""
-        self.fail(event.message)
+    # ---- our own disk ------------------------------------------------------------------------------------------------
+
+    def disk_refused(self, event: DiskRefused, now: float) -> None:
+        """Our own disk stands in the way: let go of peers, keep what is there, and look again."""
+        if event.trouble == "refused":
+            self.fail(event.message)
+            return
+        if self.rescue is not None:
+            self.rescue.ended(now, "the disk stands in the way")
+        # An open file keeps a person from unmounting the disk that they want to mend.
+        self._out += [ClosePart(position=self.position, part_id=each.part_id) for each in self.attempts]
+        self.attempts = []
+        self.rescue = None
+        self._sealed = None
+        known = self.hold.active
+        held = self.hold.refused(event, now)
+        self.phase = Phase.HELD if held else Phase.SEEKING
+        if not known:  # a disk that stays full is looked at for days
+            self._out.append(self._hold_note(event, "held" if held else "lost"))
+
+    def look_again(self) -> None:
+        """Try the disk: what it has kept of the part is verified, and the rest is fetched."""
+        self.phase = Phase.SEEKING
+
+    def _hold_note(self, event: DiskRefused, action: str) -> Note:
+        return Note(
+            type=EventType.ERROR,
+            action=action,
+            position=self.position,
+            is_error=True,
+            error_code=f"disk {event.trouble}",
+            error_message=event.message,
+        )
 
     def fail(self, message: str, *, retriable: bool = True) -> None:
         """End without a file."""
@@ -318,7 +374,10 @@ class TrackMachine:
 
     def check_invariants(self) -> None:
         """An open track tries something, and every attempt is consistent."""
-        assert bool(self.attempts) or not self.is_open or self.phase is Phase.PUBLISHING, "open, and nothing is tried"
+        tries = self.phase is Phase.FETCHING
+        assert bool(self.attempts) or not tries, "open, and nothing is tried"
+        assert self.phase not in (Phase.READY, Phase.PUBLISHING) or self._sealed is not None, "nothing to publish"
+        assert self.phase is not Phase.HELD or not self.attempts, "held, and tried all the same"
         for attempt in self.attempts:
             if not self.is_done:
                 attempt.check_invariants()

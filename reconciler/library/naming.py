@@ -1,13 +1,15 @@
 """Turn titles into file names that are safe on every disk they may meet.
 
-Owns: the naming template and the one rule for a safe path component. Never: touches a disk (library.publish), and never
-makes a name from what a peer calls its file: the fields come from the manifest.
+Owns: the naming template, the one rule for a safe path component, and the number of a name that is taken.
+Never: touches a disk (library.publish), or makes a name from what a peer calls its file: the fields come from the
+manifest.
 """
 
 import difflib
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reconciler.errors import InvalidInputError
@@ -23,6 +25,12 @@ _DIGEST_DIGITS = 8
 # Eight components of 240 bytes stay below half of PATH_MAX (4096); the other half is for the folder they go to.
 TEMPLATE_PARTS_MAX = 8
 TEMPLATE_CHARACTERS_MAX = 1000
+
+# ` (2)` to ` (99)`: more different files of one name are a mistake in the naming template.
+SAME_NAME_MAX = 99
+# Longer than the extension of any container (`.flac`, `.aiff`): what follows the last dot then belongs to the title.
+_EXTENSION_CHARACTERS_MAX = 9
+_NUMBER_BEFORE_EXTENSION = re.compile(r" \((?:[2-9]|[1-9][0-9])\)(?:\.[^.]{1,9})?")
 
 _FORBIDDEN = str.maketrans(dict.fromkeys('/\\:*?"<>|', "_"))
 # Letters and marks that draw nothing, besides the categories C*, Zl and Zp: combining grapheme joiner, Hangul fillers,
@@ -101,6 +109,23 @@ def check_template(template: str) -> None:
             raise _refusal(template, f"has the unknown token {{{word}}}", _suggestion(word))
     if not any(word == "title" or word.startswith("track") for word in tokens):
         raise _refusal(template, "gives every track of an album the same name", "add {track:02} or {title} to the last")
+
+
+def numbered_names(leaf: str) -> Iterator[str]:
+    """The names that a file called `leaf` may get, the first that is free: `C.flac`, `C (2).flac`, `C (3).flac`."""
+    stem, dot, extension = leaf.rpartition(".")
+    if not stem or len(extension) > _EXTENSION_CHARACTERS_MAX:
+        stem, dot, extension = leaf, "", ""
+    yield leaf
+    for number in range(2, SAME_NAME_MAX + 1):
+        yield f"{stem} ({number}){dot}{extension}"
+
+
+def is_numbered(found: str, wanted: str, *, whole: bool) -> bool:
+    """Whether the name `found` is `wanted` with a number; `wanted` is `whole`, or without its extension."""
+    if whole:
+        return found != wanted and found in numbered_names(wanted)
+    return found.startswith(wanted) and bool(_NUMBER_BEFORE_EXTENSION.fullmatch(found[len(wanted) :]))
 
 
 def _is_visible(character: str) -> bool:

@@ -1,7 +1,8 @@
 """Give a finished file its name, so that it is there whole or not at all.
 
-Owns: the walk below an allowed root, the rename that never replaces, and what is made durable when. Never: follows a
-symbolic link below the root, replaces a file, or judges content (that is the caller's `same_content`).
+Owns: the rename that never replaces, the number that a second file of one name gets, and what is made durable when.
+Never: follows a symbolic link below the root (library.walk), replaces a file, or judges content (that is the caller's
+`same_content`).
 
 The order, and what a crash leaves behind:
 1. fsync the part                  nothing under the name
@@ -14,30 +15,21 @@ next try of the same part removes the one and adopts the other.
 
 import errno
 import os
-import stat
 import unicodedata
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from reconciler.errors import DiskError, UnsafePathError
+from reconciler.errors import DiskError, PartLostError
+from reconciler.library.naming import SAME_NAME_MAX, numbered_names
+from reconciler.library.walk import FOLDER, folder_below, open_regular, parts_below, told
 from reconciler.manifests.renaming import rename_new
 
-# ` (2)` to ` (99)`: more different files of one name are a mistake in the naming template.
-SAME_NAME_MAX = 99
-# Longer than the extension of any container (`.flac`, `.aiff`): what follows the last dot then belongs to the title.
-_EXTENSION_CHARACTERS_MAX = 9
 _COPY_BLOCK_BYTES = 1 << 20
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-# O_NONBLOCK: a FIFO under the name must not hang the reader.
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-
-# What opening answers where a link or a file stands in the place of a folder, or a name cannot be one.
-_UNSAFE = frozenset({errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG})
 
 SameContent = Callable[[int], bool]
 """Tells whether the file behind a descriptor, at offset 0, holds exactly the bytes that are wanted."""
@@ -60,14 +52,15 @@ def place(part: Path, *, allowed_root: Path, target_dir: Path, name: str, same_c
     missing is made. Raises UnsafePathError where a component is a link or leaves the root, DiskError where the disk
     refuses. A part whose fsync fails is removed: what it holds is not known any more, and it must be fetched again.
     """
-    *folders, leaf = _parts_below(allowed_root, target_dir, name)
-    with _told(target_dir / name), ExitStack() as held:
-        folder_fd = _descend(allowed_root, folders, make=True)
-        held.callback(os.close, folder_fd)
-        moving = _Moving(part, folder_fd, same_content)
+    *folders, leaf = parts_below(allowed_root, target_dir, name)
+    with told(target_dir / name), ExitStack() as held:
+        folder_fd = held.enter_context(folder_below(allowed_root, folders, make=True))
+        part_folder_fd = os.open(part.parent, FOLDER)
+        held.callback(os.close, part_folder_fd)
+        moving = Moving(part, part_folder_fd, folder_fd, same_content)
         held.callback(moving.close)
         moving.sync_part()
-        for candidate in _candidates(leaf):
+        for candidate in numbered_names(leaf):
             taken = _taken_by(folder_fd, candidate)
             if taken is None:
                 if moving.rename_to(candidate):
@@ -82,31 +75,58 @@ def place(part: Path, *, allowed_root: Path, target_dir: Path, name: str, same_c
     )
 
 
-def find_existing(*, allowed_root: Path, target_dir: Path, name: str) -> int | None:
-    """Open the regular file `target_dir`/`name` for reading, through no link; None where there is none.
+def adopt_existing(*, allowed_root: Path, target_dir: Path, name: str, same_content: SameContent) -> Placed | None:
+    """Find the wanted bytes under `target_dir`/`name`, or under a number of it, and make that name durable.
 
-    The caller closes the descriptor. Raises UnsafePathError where a folder on the way is a link or leaves the root.
+    So what a crash left between a rename and its record is found, and found to stay. None where there is no such file.
+    Raises as `place` does.
     """
-    *folders, leaf = _parts_below(allowed_root, target_dir, name)
-    with _told(target_dir / name):
+    *folders, leaf = parts_below(allowed_root, target_dir, name)
+    with told(target_dir / name):
         try:
-            folder_fd = _descend(allowed_root, folders, make=False)
+            with folder_below(allowed_root, folders, make=False) as folder_fd:
+                taken = _found(leaf, folder_fd, same_content)
         except FileNotFoundError:
             return None
-        try:
-            return _open_regular(leaf, folder_fd)
-        finally:
-            os.close(folder_fd)
+        if taken is None:
+            return None
+        with folder_below(allowed_root, folders, make=True) as folder_fd:
+            os.fsync(folder_fd)
+    return Placed(path=str(allowed_root.joinpath(*folders, taken)), how="adopted")
 
 
-class _Moving:
+def _found(leaf: str, folder_fd: int, same_content: SameContent) -> str | None:
+    """The name of the first of the files that are called `leaf` whose bytes are the wanted ones."""
+    for candidate in numbered_names(leaf):
+        taken = _taken_by(folder_fd, candidate)
+        if taken is None:
+            return None
+        if _is_ours(taken, folder_fd, same_content):
+            return taken
+    return None
+
+
+def _is_ours(name: str, folder_fd: int, same_content: SameContent) -> bool:
+    """Whether the file `name` has the wanted bytes; they are durable then."""
+    fd = open_regular(name, folder_fd)
+    if fd is None:
+        return False
+    try:
+        if not same_content(fd):
+            return False
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    return True
+
+
+class Moving:
     """A part on its way into a folder: from where it lies, or from a copy beside the target."""
 
-    def __init__(self, part: Path, folder_fd: int, same_content: SameContent) -> None:
-        part_folder_fd = os.open(part.parent, _FOLDER)
-        fd = _open_regular(part.name, part_folder_fd)
+    def __init__(self, part: Path, part_folder_fd: int, folder_fd: int, same_content: SameContent) -> None:
+        """`part` lies in the folder behind `part_folder_fd`; neither folder is closed here."""
+        fd = open_regular(part.name, part_folder_fd)
         if fd is None:
-            os.close(part_folder_fd)
             raise DiskError(f"{part}: the finished part is not there", hint="the file will be fetched again")
         self._part, self._fd, self._part_folder_fd = part, fd, part_folder_fd
         self._folder_fd = folder_fd
@@ -123,7 +143,7 @@ class _Moving:
         except OSError as failure:
             # The kernel has dropped the pages that it could not write: a second fsync would say that all is well.
             os.unlink(self._part.name, dir_fd=self._part_folder_fd)
-            raise DiskError(
+            raise PartLostError(
                 f"{self._part}: the disk failed to keep the finished part ({failure.strerror}); it was discarded",
                 hint="it will be fetched again; look at the system log for disk errors",
             ) from failure
@@ -148,15 +168,8 @@ class _Moving:
 
     def adopt(self, name: str) -> bool:
         """Take the file that stands under `name` for ours if its bytes are; durable, and the part removed."""
-        fd = _open_regular(name, self._folder_fd)
-        if fd is None:
+        if not _is_ours(name, self._folder_fd, self._same_content):
             return False
-        try:
-            if not self._same_content(fd):
-                return False
-            os.fsync(fd)
-        finally:
-            os.close(fd)
         os.fsync(self._folder_fd)
         self._remove_part()
         return True
@@ -167,7 +180,6 @@ class _Moving:
             with suppress(OSError):
                 os.unlink(self._copy, dir_fd=self._folder_fd)
         os.close(self._fd)
-        os.close(self._part_folder_fd)
 
     def _copy_beside(self) -> None:
         status = os.fstat(self._fd)
@@ -189,79 +201,6 @@ class _Moving:
     def _remove_part(self) -> None:
         with suppress(FileNotFoundError):
             os.unlink(self._part.name, dir_fd=self._part_folder_fd)
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Turn what the system says into whose fault it is and where."""
-    try:
-        yield
-    except OSError as refusal:
-        if refusal.errno in _UNSAFE:
-            raise UnsafePathError(
-                f"{path}: a part of this path is a symbolic link, a file, or too long a name ({refusal.strerror})",
-                hint="links are followed only up to the library root; move the link there, or rename the file",
-            ) from refusal
-        raise DiskError(f"{path}: cannot publish: {refusal.strerror}", hint="it is tried again later") from refusal
-
-
-def _parts_below(allowed_root: Path, target_dir: Path, name: str) -> list[str]:
-    """Split what lies below the root into components, none of them special."""
-    whole = target_dir / name
-    if not target_dir.is_absolute() or not whole.is_relative_to(allowed_root):
-        raise UnsafePathError(f"{whole}: does not lie below {allowed_root}", hint="change target_dir or library.roots")
-    parts = [*target_dir.relative_to(allowed_root).parts, *name.split("/")]
-    if any(part in ("", ".", "..") or "\0" in part for part in parts):
-        raise UnsafePathError(f"{whole!s}: has an empty part, `.`, `..` or a NUL", hint="write a plain relative path")
-    return parts
-
-
-def _descend(root: Path, folders: list[str], *, make: bool) -> int:
-    """Open the folder `folders` below `root`; only `root` itself may lead through links, they are the operator's."""
-    fd = os.open(root, _FOLDER)
-    try:
-        for folder in folders:
-            below = _enter(folder, fd, make=make)
-            os.close(fd)
-            fd = below
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
-
-
-def _enter(folder: str, parent_fd: int, *, make: bool) -> int:
-    try:
-        return os.open(folder, _FOLDER | os.O_NOFOLLOW, dir_fd=parent_fd)
-    except FileNotFoundError:
-        if not make:
-            raise
-    with suppress(FileExistsError):
-        os.mkdir(folder, dir_fd=parent_fd)
-    os.fsync(parent_fd)
-    return os.open(folder, _FOLDER | os.O_NOFOLLOW, dir_fd=parent_fd)
-
-
-def _open_regular(name: str, folder_fd: int) -> int | None:
-    try:
-        fd = os.open(name, _FILE, dir_fd=folder_fd)
-    except OSError as refusal:
-        if refusal.errno in (errno.ENOENT, errno.ELOOP, errno.ENXIO):  # nothing, a link, a socket
-            return None
-        raise
-    if stat.S_ISREG(os.fstat(fd).st_mode):
-        return fd
-    os.close(fd)
-    return None
-
-
-def _candidates(leaf: str) -> Iterator[str]:
-    stem, dot, extension = leaf.rpartition(".")
-    if not stem or len(extension) > _EXTENSION_CHARACTERS_MAX:
-        stem, dot, extension = leaf, "", ""
-    yield leaf
-    for number in range(2, SAME_NAME_MAX + 1):
-        yield f"{stem} ({number}){dot}{extension}"
 
 
 def _taken_by(folder_fd: int, name: str) -> str | None:

@@ -36,6 +36,7 @@ def status_fields(status: Status) -> dict[str, Field]:
             "in_progress_tracks": [int(position) for position in status.in_progress_tracks],
             "pending_tracks": [int(position) for position in status.pending_tracks],
             "failed_tracks": [int(position) for position in status.failed_tracks],
+            "renamed": [{"position": int(each.position), "path": shown(each.path)} for each in status.renamed],
             "bytes_total": status.bytes_total,
             "bytes_done": status.bytes_done,
             "error_message": shown(status.error_message),

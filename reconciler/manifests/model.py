@@ -281,6 +281,15 @@ class Children:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Renamed:
+    """A published file whose name another file had."""
+
+    position: TrackPosition
+    path: str
+    """Where it is instead; absolute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """The `status:` block: written by the daemon, never read back as input."""
 
@@ -291,6 +300,7 @@ class Status:
     in_progress_tracks: tuple[TrackPosition, ...] = ()
     pending_tracks: tuple[TrackPosition, ...] = ()
     failed_tracks: tuple[TrackPosition, ...] = ()
+    renamed: tuple[Renamed, ...] = ()
     bytes_total: int = 0
     bytes_done: int = 0
     error_message: str = ""

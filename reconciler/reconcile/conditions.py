@@ -27,6 +27,8 @@ class Reason(StrEnum):
     RETRYING = "Retrying"
     COMPLETED = "Completed"
     LIBRARY_MISSING = "LibraryMissing"
+    DISK_FULL = "DiskFull"
+    DISK_FAILING = "DiskFailing"
     MANIFEST_GONE = "ManifestGone"
     INVALID_SPEC = "InvalidSpec"
     UNREADABLE = "Unreadable"

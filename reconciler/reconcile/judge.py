@@ -9,7 +9,7 @@ Level-triggered, like all of it: see reconcile.decide.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from reconciler.engine.order import JobOrder, JobProgress
+from reconciler.engine.order import HeldUp, JobOrder, JobProgress
 from reconciler.ids import JobId, TrackPosition
 from reconciler.manifests.model import Condition, JobState, Manifest
 from reconciler.reconcile import conditions as say
@@ -143,7 +143,9 @@ def _not_fetching(job: Job, progress: JobProgress | None) -> Decision:
 
 def at_parting(job: Job) -> Decision:
     """Say how the job stands when the daemon ends and the engine has let go of it: it goes on at the next start."""
-    return job.decided(job.record, Done(), said=say.reconciling(Reason.FETCHING))
+    held = job.observed.progress.held if job.observed.progress is not None else None
+    said = say.reconciling(Reason.FETCHING) if held is None else say.reconciling(Reason(held.reason), held.message)
+    return job.decided(job.record, Done(), said=said)
 
 
 # ---- asked, resting, cancelled ---------------------------------------------------------------------------------------
@@ -177,8 +179,10 @@ def _while_fetching(job: Job, progress: JobProgress) -> Decision:
     stop = (StopEngine(job_id=job.record.job_id),)
     if progress.generation != job.record.generation:
         return _changed(job)
+    if progress.held is not None:
+        return _held_up(job, progress.held)
     now = job.moment.now_unix_s
-    record = replace(job.record, state=JobState.RUNNING, retry_at=None)
+    record = replace(job.record, state=JobState.RUNNING, retry_at=None, error_message="")
     said = say.reconciling(Reason.FETCHING)
     timeout_s = job.manifest.directives.timeout_s
     if timeout_s is None:
@@ -202,6 +206,13 @@ def _changed(job: Job) -> Decision:
     record = replace(job.record, state=JobState.RUNNING, retry_at=None, error_message="")
     start = StartEngine(order=_order(job))
     return job.decided(record, Again(after_s=STOPPING_LOOK_S), said=say.reconciling(Reason.FETCHING), actions=(start,))
+
+
+def _held_up(job: Job, held: HeldUp) -> Decision:
+    """Our own disk stands in the way: that is nobody's failure, and costs neither an attempt nor the job's time."""
+    record = with_time_counted(job.record, job.moment.now_unix_s, goes_on=False)
+    record = replace(record, state=JobState.RUNNING, retry_at=None, error_message=held.message)
+    return job.decided(record, Done(), said=say.reconciling(Reason(held.reason), held.message))
 
 
 def _after_engine(job: Job, progress: JobProgress, forget: tuple[Action, ...]) -> Decision:

@@ -293,7 +293,9 @@ class Reconciler:
         return min(times)
 
     def _is_settled(self, now: float) -> bool:
-        """Whether nothing comes by itself soon: no job is fetched, none waits for room, no look is planned."""
+        """Whether nothing comes by itself soon: no job is fetched or all are held up, none waits for room, no look is
+        planned.
+        """
         if len(self._settling):
             return False
         if self._git_since is not None:
@@ -301,7 +303,8 @@ class Reconciler:
         queued = self._ledger.queue.next_time()
         soon = queued is not None and queued <= now + ONCE_WAIT_S
         working = self._performer.started or self._surroundings.lookups.busy
-        return not soon and not working and not len(self._ledger.line)
+        idle = not working and not len(self._ledger.line)
+        return not soon and (idle or self._performer.is_stuck())
 
     def _let_next_start(self) -> None:
         """Wake the jobs that are first in line for the engine, as many as it has room for."""

@@ -9,12 +9,14 @@ and cannot be fetched by this version is `Held`. What only MusicBrainz knows is 
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import Literal, assert_never
 
+from reconciler.config import Publishing
 from reconciler.engine.order import JobOrder, TrackOrder
 from reconciler.ids import JobId, TrackPosition
-from reconciler.library.naming import NameFields, render, safe_component
+from reconciler.library.naming import NameFields, is_numbered, render, safe_component
 from reconciler.manifests.model import (
     DiscographySpec,
     LabelCrateSpec,
@@ -22,6 +24,7 @@ from reconciler.manifests.model import (
     MbReleaseSpec,
     MultiSourceSpec,
     Problem,
+    Renamed,
     SoulseekSource,
     Spec,
     Track,
@@ -45,6 +48,8 @@ class Places:
     """Absolute; every published file lies below one of them."""
     naming: str
     """Template of `library.naming` for the tracks of a release."""
+    publish: Publishing
+    """When the files of a release become visible."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,8 @@ class Plan:
     target_dir: PurePosixPath
     allowed_root: PurePosixPath
     tracks: tuple[TrackOrder, ...]
+    album: str | None = None
+    """As in JobOrder."""
 
     @property
     def positions(self) -> tuple[TrackPosition, ...]:
@@ -101,7 +108,13 @@ def plan_of(spec: Spec, places: Places, resolved: Resolved | None = None) -> Pla
     tracks = _tracks_of(spec, places.naming, resolved)
     if isinstance(tracks, Problem | Held | Subject):
         return tracks
-    return Plan(target_dir=target_dir, allowed_root=max(above, key=lambda root: len(root.parts)), tracks=tracks)
+    together = isinstance(spec, MbReleaseSpec) and places.publish == "album"
+    return Plan(
+        target_dir=target_dir,
+        allowed_root=max(above, key=lambda root: len(root.parts)),
+        tracks=tracks,
+        album=_common_folder(tracks) if together else None,
+    )
 
 
 def is_looked_up(spec: Spec) -> bool:
@@ -122,6 +135,7 @@ def order_of(
         constraints=manifest.spec.constraints,
         tracks=tuple(track for track in plan.tracks if track.want.position not in held),
         priority=manifest.directives.priority,
+        album=plan.album,
     )
 
 
@@ -133,6 +147,21 @@ def still_wanted(plan: Plan, artifacts: Collection[Artifact]) -> frozenset[Track
         for artifact in artifacts
         if (track := by_position.get(artifact.position)) is not None and _fulfils(artifact, track, plan)
     )
+
+
+def renamed_of(plan: Plan, artifacts: Collection[Artifact]) -> tuple[Renamed, ...]:
+    """Which of the published files got a number, because another file has the name that they were to have."""
+    by_position = {track.want.position: track for track in plan.tracks}
+    return tuple(
+        Renamed(position=artifact.position, path=artifact.path)
+        for artifact in artifacts
+        if (track := by_position.get(artifact.position)) is not None and _is_numbered(artifact, track, plan)
+    )
+
+
+def _is_numbered(artifact: Artifact, track: TrackOrder, plan: Plan) -> bool:
+    found, wanted = PurePosixPath(artifact.path), plan.target_dir / track.stem
+    return found.parent == wanted.parent and is_numbered(found.name, wanted.name, whole=track.extension is not None)
 
 
 def _fulfils(artifact: Artifact, track: TrackOrder, plan: Plan) -> bool:
@@ -193,6 +222,13 @@ def _subject_of(spec: DiscographySpec | LabelCrateSpec) -> Subject:
     if isinstance(spec, DiscographySpec):
         return Subject(kind="artist", mbid=spec.artist_id)
     return Subject(kind="label", mbid=spec.label_id)
+
+
+def _common_folder(tracks: Collection[TrackOrder]) -> str:
+    """The deepest folder that all files lie in; empty where they have none in common."""
+    folders = [track.stem.split("/")[:-1] for track in tracks]
+    common = takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))
+    return "/".join(parts[0] for parts in common)
 
 
 def _only_soulseek(spec: MultiSourceSpec) -> Held | None:

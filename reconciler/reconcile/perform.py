@@ -120,6 +120,12 @@ class Performer:
         reports = (self._engine.progress(job_id) for job_id in self._started)
         return sum(1 for progress in reports if progress is not None and progress.outcome is None)
 
+    def is_stuck(self) -> bool:
+        """Whether jobs are fetched and none of them gets on, because our own disk stands in their way."""
+        reports = [self._engine.progress(job_id) for job_id in self._started]
+        held = [progress.held for progress in reports if progress is not None and progress.outcome is None]
+        return len(held) == len(reports) > 0 and all(each is not None and each.entirely for each in held)
+
     async def store(self, record: JobRecord, *, finished: bool) -> None:
         """Make a record durable; the end of a job together with its event."""
         await asyncio.to_thread(self._finish if finished else self._store.put, record)

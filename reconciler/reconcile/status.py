@@ -15,7 +15,7 @@ from reconciler.clock import rfc3339
 from reconciler.engine.order import JobProgress, TrackProgress
 from reconciler.ids import TrackPosition
 from reconciler.manifests.model import JobState, Status
-from reconciler.reconcile.orders import Plan
+from reconciler.reconcile.orders import Plan, renamed_of
 from reconciler.state.records import Artifact, JobRecord
 
 ENDED = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
@@ -51,6 +51,7 @@ def status_of(
         in_progress_tracks=tuple(position for position in missing if _is_in_progress(live.get(position))),
         pending_tracks=tuple(p for p in missing if _is_pending(live.get(p)) and record.state is not JobState.FAILED),
         failed_tracks=tuple(p for p in missing if _is_failed(live.get(p)) or record.state is JobState.FAILED),
+        renamed=renamed_of(plan, artifacts) if plan is not None else (),
         bytes_total=sum(sizes.values()) + _bytes_wanted(plan, missing, live),
         bytes_done=sum(sizes.values()) + sum(track.bytes_done for track in live.values()),
         error_message=record.error_message,

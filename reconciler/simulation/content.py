@@ -49,8 +49,11 @@ def order_of(
     rooted: bool = True,
     by_recording: bool = False,
     constraints: Constraints | None = None,
+    album: bool = False,
 ) -> JobOrder:
-    """A job that wants one file of each size; `by_recording`: any variant of the recording, not these very bytes."""
+    """A job that wants one file of each size; `by_recording`: any variant of the recording, not these very bytes;
+    `album`: all of them published at once.
+    """
     tracks = []
     for position, size in enumerate(sizes, start=1):
         want = Want(position=TrackPosition(position), recording=RECORDING)
@@ -65,4 +68,5 @@ def order_of(
         allowed_root="/music",
         constraints=constraints or Constraints(),
         tracks=tuple(tracks),
+        album="" if album else None,
     )

@@ -22,6 +22,9 @@ IN_FLIGHT = (2, 4)
 # Chance that the files' roots are known: without them whole files decide, which is the rarer and harder case.
 ROOTED = 0.8
 
+# Chance that the files are an album, which is published as a whole.
+ALBUM = 0.5
+
 Change = Callable[[SimPeer, Dice], SimPeer]
 
 
@@ -59,7 +62,12 @@ CHANGES: dict[str, Change] = {
 """What can be wrong with a peer, by name."""
 
 RESTART = "restart"
-"""The one fault that is not a peer's: the daemon is ended and started again."""
+"""A fault that is not a peer's: the daemon is ended and started again."""
+
+DISK = "disk"
+"""Another one: our own disk is full or fails now and then, or loses a part."""
+
+_REFUSALS_MAX = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +75,12 @@ class Faults:
     """What may go wrong."""
 
     kinds: tuple[str, ...]
-    """Some of CHANGES, and `restart`."""
+    """Some of CHANGES, `restart` and `disk`."""
     share: float
-    """How many of the peers have one of them, and how many runs a restart, on average."""
+    """How many of the peers have one of them, and how many runs a restart or a bad disk, on average."""
 
 
-ALL_KINDS = (*CHANGES, RESTART)
+ALL_KINDS = (*CHANGES, RESTART, DISK)
 NONE = Faults(kinds=(), share=0.0)
 SOME = Faults(kinds=ALL_KINDS, share=0.4)
 MANY = Faults(kinds=ALL_KINDS, share=0.8)
@@ -112,13 +120,15 @@ def swarm(dice: Dice, wish: Wish) -> Scene:
         rooted=dice.random() < ROOTED,
         in_flight_max=dice.choice(IN_FLIGHT),
         restarts_s=_restarts(dice, wish.faults),
+        disk_refusals=_refusals(dice, wish.faults),
+        album=dice.random() < ALBUM,
     )
 
 
 def _peer(name: str, rate_bytes_per_s: float, dice: Dice, faults: Faults) -> SimPeer:
     """Make a peer between next door and another continent, with one of the faults, by chance, or none."""
     peer = SimPeer(name=name, rate_bytes_per_s=rate_bytes_per_s, rtt_s=10 ** dice.uniform(-3, -0.5))
-    kinds = [kind for kind in faults.kinds if kind != RESTART]
+    kinds = [kind for kind in faults.kinds if kind in CHANGES]
     if not kinds or dice.random() >= faults.share:
         return peer
     return CHANGES[dice.choice(kinds)](peer, dice)
@@ -129,3 +139,10 @@ def _restarts(dice: Dice, faults: Faults) -> tuple[float, ...]:
     if RESTART not in faults.kinds or dice.random() >= faults.share:
         return ()
     return tuple(dice.uniform(0, 10) for _ in range(dice.randint(1, 2)))
+
+
+def _refusals(dice: Dice, faults: Faults) -> int:
+    """How often our own disk refuses a step, by chance."""
+    if DISK not in faults.kinds or dice.random() >= faults.share:
+        return 0
+    return dice.randint(1, _REFUSALS_MAX)

@@ -23,6 +23,8 @@ from reconciler.engine.events import (
     ClosePart,
     Command,
     DiscardPart,
+    DiskRefused,
+    DiskTrouble,
     Event,
     FetchChunkList,
     Note,
@@ -30,6 +32,7 @@ from reconciler.engine.events import (
     PartOpened,
     PeersFound,
     Publish,
+    PublishAlbum,
     Published,
     Read,
     Search,
@@ -57,6 +60,10 @@ from reconciler.traces.model import EventType
 # How long a step on the disk takes: opening, verifying, publishing.
 DISK_S = 0.01
 
+# A disk that refuses does so in every second step, until it has refused as often as the scene says.
+DISK_WORKS = 0.5
+DISK_TROUBLES: tuple[DiskTrouble, ...] = ("full", "failing", "lost")
+
 # Ten hours of virtual time: what is still going then has waited for every pause and every line several times over.
 RUN_S_MAX = 36_000.0
 
@@ -81,6 +88,10 @@ class Scene:
     stall_timeout_s: float = 15.0
     restarts_s: tuple[float, ...] = ()
     """When the daemon is ended and started again."""
+    disk_refusals: int = 0
+    """How many steps on our own disk it refuses in some way, each step by chance until then."""
+    album: bool = False
+    """Whether the files are published all at once."""
     order: JobOrder | None = None
     """The job, where it is not simply these files."""
 
@@ -118,8 +129,10 @@ class World:
 
     def __init__(self, scene: Scene, *, dice: Dice, kept: Disk | None = None, stride: int = 16) -> None:
         self.scene = scene
-        self.order = scene.order or order_of(scene.sizes, rooted=scene.rooted)
+        self.order = scene.order or order_of(scene.sizes, rooted=scene.rooted, album=scene.album)
         self.result = Result(disk={position: dict(chunks) for position, chunks in (kept or {}).items()})
+        self._dice = dice
+        self._refusals_left = scene.disk_refusals
         self._stride = stride
         self._now = 0.0
         self._heap: list[tuple[float, int, PeerKey | None, Event | None]] = []
@@ -247,7 +260,7 @@ class World:
         for command in commands:
             self._do(command)
 
-    def _do(self, command: Command) -> None:  # noqa: C901 - one case a command
+    def _do(self, command: Command) -> None:  # noqa: C901, PLR0912 - one case a command
         match command:
             case Note(type=EventType.SWARM_REBALANCED):
                 self._told.add((command.facts["from"], command.facts["to"]))
@@ -258,7 +271,7 @@ class World:
             case FetchChunkList():
                 self._send_list(command)
             case OpenPart():
-                self._later(DISK_S, self._open(command))
+                self._later(DISK_S, self._refused(command.position) or self._open(command))
             case ClosePart():
                 pass
             case DiscardPart():
@@ -268,11 +281,13 @@ class World:
             case CancelRead():
                 self._cancel(command.transfer)
             case VerifyWhole():
-                self._later(DISK_S, self.verify(command))
+                self._later(DISK_S, self._refused(command.position) or self.verify(command))
             case Publish():
-                self._check_published(command.position)
-                self.result.published.append(command.position)
-                self._later(DISK_S, self._published(command.position, "published"))
+                self._publish(command.position)
+            case PublishAlbum():
+                self._check_album(command)
+                for file in command.files:
+                    self._publish(file.position)
 
     def _search(self, command: Search) -> None:
         """Each peer answers after a round trip; a search ends with its last answer."""
@@ -330,6 +345,23 @@ class World:
         generation = self.order.generation
         return Published(position=position, generation=generation, path=f"/music/{position}", how=how)
 
+    def _publish(self, position: TrackPosition) -> None:
+        refused = self._refused(position)
+        if refused is None:
+            self._check_published(position)
+            self.result.published.append(position)
+        self._later(DISK_S, refused or self._published(position, "published"))
+
+    def _refused(self, position: TrackPosition) -> DiskRefused | None:
+        """What our own disk answers instead, by chance; a part that it loses is empty the next time."""
+        if not self._refusals_left or self._dice.random() < DISK_WORKS:
+            return None
+        self._refusals_left -= 1
+        trouble = self._dice.choice(DISK_TROUBLES)
+        if trouble == "lost":
+            self.result.disk[position] = {}
+        return DiskRefused(position=position, trouble=trouble, message=f"the disk is {trouble}")
+
     def _open(self, command: OpenPart) -> Event:
         position = command.position
         if position in self.result.published:
@@ -384,6 +416,11 @@ class World:
         wrong = [chunk for chunk, digest in enumerate(right) if here.get(ChunkIndex(chunk)) != digest]
         if wrong:
             raise BrokenPromiseError(f"file {position} is published with wrong chunks {wrong[:5]}")
+
+    def _check_album(self, command: PublishAlbum) -> None:
+        there = {*self.result.published, *(file.position for file in command.files)}
+        if len(there) < len(self.order.tracks):
+            raise BrokenPromiseError(f"an album is published with nothing but {sorted(there)} of it")
 
     def _check_read(self, read: Read) -> None:
         """No request for a chunk that is here, or that another owes and was not relieved of: a stream is exempt."""

@@ -17,7 +17,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self, TypeVar
 
-from reconciler.errors import DiskError, FileBusyError, NotFoundError, ReconcilerError, StateDamagedError
+from reconciler.errors import (
+    DiskError,
+    DiskFailingError,
+    DiskFullError,
+    FileBusyError,
+    NotFoundError,
+    ReconcilerError,
+    StateDamagedError,
+    disk_refusal,
+)
 from reconciler.state.migrations import REBUILD_HINT, ForeignSchemaError, migrate, require_newest
 
 T = TypeVar("T")
@@ -36,9 +45,14 @@ WRITES_QUEUED_MAX = 256
 # Reads take milliseconds; the next caller waits for one to end. Each connection may hold 2 MiB of pages (the default).
 READERS_MAX = 8
 
-_DISK_CODES = frozenset(
-    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
-)
+# SQLITE_READONLY is also the answer where only the permissions are wrong.
+_DISK_CODES: dict[int, type[DiskError]] = {
+    sqlite3.SQLITE_FULL: DiskFullError,
+    sqlite3.SQLITE_IOERR: DiskFailingError,
+    sqlite3.SQLITE_READONLY: DiskError,
+    sqlite3.SQLITE_CANTOPEN: DiskError,
+    sqlite3.SQLITE_PERM: DiskError,
+}
 _DAMAGE_CODES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 _BUSY_CODES = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
@@ -197,7 +211,7 @@ def _make_file(path: Path) -> None:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
             _sync_folder(path.parent)
     except OSError as error:
-        raise DiskError(
+        raise disk_refusal(error.errno)(
             f"the state database {path} cannot be made: {error.strerror}", hint="check the folder and its owner"
         ) from error
 
@@ -270,7 +284,7 @@ def _named(path: Path, error: sqlite3.Error) -> ReconcilerError | None:
     code = getattr(error, "sqlite_errorcode", None)
     primary = code & 0xFF if isinstance(code, int) else None
     if primary in _DISK_CODES:
-        return DiskError(
+        return _DISK_CODES[primary](
             f"the state database {path} cannot be used: {error} ({error.sqlite_errorname})",
             hint="check free space, the owner and the health of the disk",
         )

@@ -25,7 +25,7 @@ def key_text(event: SwarmEvent, *, again: bool) -> str:
     return f"{told} ({reason})" if told and reason else told
 
 
-def _told_sometimes(event: SwarmEvent, *, again: bool) -> str:
+def _told_sometimes(event: SwarmEvent, *, again: bool) -> str:  # noqa: C901 - one case an event
     told = ""
     match (event.type, event.action):
         case (EventType.JOB_START, "resolved"):
@@ -42,6 +42,10 @@ def _told_sometimes(event: SwarmEvent, *, again: bool) -> str:
             told = f"Track {event.track_id} resumed, {event.metadata.get('chunks_kept', 0)} chunks kept"
         case (EventType.TRACK_COMPLETE, "failed"):
             told = f"Track {event.track_id} failed"
+        case (EventType.TRACK_COMPLETE, "renamed"):
+            told = f"Track {event.track_id} renamed, its name was taken: {event.metadata.get('path', '')}"
+        case (EventType.ERROR, "held" | "lost") if event.track_id:
+            told = f"Track {event.track_id} held up by the disk"
         case (EventType.PEER_DISCONNECTED, "banned"):
             told = f"Peer {event.peer_id} banned"
         case (EventType.ERROR, action):

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.errors import DiskError, ReconcilerError, UnsafePathError
+from reconciler.errors import ReconcilerError, UnsafePathError, disk_refusal
 from reconciler.ids import JobId, is_job_id
 from reconciler.state.database import Database
 from reconciler.traces.rows import event_of
@@ -85,7 +85,7 @@ class SessionLogs:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise DiskError(
+            raise disk_refusal(error.errno)(
                 f"the session log {path} cannot be written: {error.strerror}",
                 hint="its events are safe in the state database; the lines follow when the disk takes them",
             ) from error

@@ -89,10 +89,10 @@ def peer(folder, *, upload_kbps=0):
             process.terminate()
 
 
-def journaled(state):
-    """Chunks that the journals of a state folder name, by track position."""
+def journaled(state, *, folder="parts"):
+    """Chunks that the journals of a state folder (or of another one that has parts) name, by track position."""
     found = {}
-    for journal in Path(state, "parts").glob("*.journal"):
+    for journal in Path(state, folder).glob("*.journal"):
         position = int(journal.name.split(".")[1])
         lines = journal.read_bytes().split(b"\n")[1:-1]
         found[position] = {int(line.split()[0]) for line in lines}

@@ -9,6 +9,7 @@ import heapq
 import itertools
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from reconciler.engine.events import (
@@ -20,6 +21,7 @@ from reconciler.engine.events import (
     ClosePart,
     Command,
     DiscardPart,
+    DiskRefused,
     Event,
     FetchChunkList,
     Note,
@@ -28,6 +30,7 @@ from reconciler.engine.events import (
     PeerConnected,
     PeersFound,
     Publish,
+    PublishAlbum,
     Published,
     Read,
     Search,
@@ -134,6 +137,8 @@ class World:
     seed: int = 0
     rooted: bool = True
     in_flight_max: int = 2
+    refusal: Callable[[TrackPosition], DiskRefused | None] = lambda _: None
+    """What our own disk answers to a step for a track instead of doing it; None = it works."""
     stall_timeout_s: float = 15.0
     kept: dict[TrackPosition, dict[ChunkIndex, bytes]] = field(default_factory=dict)
     neighbours: Neighbours = field(default_factory=lambda: Neighbours(bandwidth_bytes_per_s=0.0))
@@ -214,7 +219,7 @@ class World:
 
     # ---- obeying ---------------------------------------------------------------------------------------------------
 
-    def _do(self, command: Command) -> None:  # noqa: C901
+    def _do(self, command: Command) -> None:  # noqa: C901, PLR0912 - one case a command
         match command:
             case Note():
                 self._take_note(command)
@@ -227,7 +232,8 @@ class World:
             case OpenPart():
                 on_disk = sorted(self.result.disk.setdefault(command.position, {}).items())
                 kept = tuple((chunk, ChunkPrint(digest=digest, checksum=digest)) for chunk, digest in on_disk)
-                self._later(0.001, PartOpened(position=command.position, part_id=command.part_id, kept=kept))
+                opened = PartOpened(position=command.position, part_id=command.part_id, kept=kept)
+                self._later(0.001, self.refusal(command.position) or opened)
             case DiscardPart():
                 self.result.disk[command.position] = {}
             case ClosePart():
@@ -239,15 +245,19 @@ class World:
                 ended = TransferFailed(transfer=command.transfer, code="cancelled", message="cancelled")
                 self._later(0.0, ended)
             case VerifyWhole():
-                self._later(0.01, self._verify(command))
+                self._later(0.01, self.refusal(command.position) or self._verify(command))
             case Publish():
-                self.result.published.append(command.position)
-                self._later(
-                    0.01,
-                    Published(
-                        position=command.position, generation=1, path=f"/music/{command.position}", how="published"
-                    ),
-                )
+                self._publish(command.position)
+            case PublishAlbum():
+                for file in command.files:
+                    self._publish(file.position)
+
+    def _publish(self, position: TrackPosition) -> None:
+        answer: Event | None = self.refusal(position)
+        if answer is None:
+            self.result.published.append(position)
+            answer = Published(position=position, generation=1, path=f"/music/{position}", how="published")
+        self._later(0.01, answer)
 
     def _take_note(self, note: Note) -> None:
         self.result.notes.append(note)

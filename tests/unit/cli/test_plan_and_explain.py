@@ -240,6 +240,29 @@ def test_explain_of_a_job_that_is_fetched(world):
     assert (told["does"], told["reason"], told["steps"]) == ("go on", "Fetching", [])
 
 
+def test_explain_of_a_job_that_our_own_disk_holds_up(world):
+    """As the daemon last saw it: what to do is said, and that it goes on by itself."""
+    message = "/music: 2 GB are needed and 1 GB free; free 1 GB on that disk"
+    held = tuple(Condition(type=kind, status="False", reason="DiskFull", message=message) for kind in ("Ready",))
+    world.record(state=JobState.RUNNING, conditions=held, error_message=message)
+    told = world.data("job", "explain", JOB)
+    assert (told["does"], told["reason"], told["message"]) == ("wait", "DiskFull", message)
+    assert told["holds"] == [{"what": "DiskFull", "why": f"{message}; it is looked at again by itself"}]
+    [plan] = world.data("plan")
+    assert (plan["does"], plan["reason"]) == ("wait", "DiskFull")
+    assert message[:40] in world.run("status")
+
+
+def test_explain_says_which_files_got_a_number(world):
+    """Also of a job that is done: somebody else's file has the name."""
+    path = f"{world.root}/library/My Bloody Valentine/Loveless/02 Loomer (2).flac"
+    world.record(state=JobState.COMPLETED)
+    made = replace(published(2), path=path)
+    world.write(lambda database: JobStore(database).record_artifact(made, event(2, is_error=False)))
+    assert world.data("job", "explain", JOB)["renamed"] == [{"position": 2, "path": path}]
+    assert f"Renamed:\n  track 2 is {path}: another file has its name" in world.run("job", "explain", JOB)
+
+
 def test_explain_of_a_file_with_a_mistake(world):
     """What to mend stands there, and that the job goes on by the last good spec."""
     world.record()

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.errors import InvalidInputError
-from reconciler.library.naming import COMPONENT_BYTES_MAX, DEFAULT_TEMPLATE, NameFields, render, safe_component
+from reconciler.library.naming import (
+    COMPONENT_BYTES_MAX,
+    DEFAULT_TEMPLATE,
+    SAME_NAME_MAX,
+    NameFields,
+    is_numbered,
+    numbered_names,
+    render,
+    safe_component,
+)
 
 FIELDS = NameFields(albumartist="My Bloody Valentine", album="Loveless", title="Only Shallow", track=1)
 
@@ -158,3 +167,38 @@ def test_a_bad_template_is_refused(template, message, hint):
         render(template, FIELDS)
     assert message in refused.value.message
     assert hint in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "whole", "numbered"),
+    [
+        ("C.flac", "C.flac", True, False),
+        ("C (2).flac", "C.flac", True, True),
+        ("C (99).flac", "C.flac", True, True),
+        ("C (100).flac", "C.flac", True, False),
+        ("C (2).mp3", "C.flac", True, False),
+        ("C (2)", "C", True, True),
+        ("C (2) (2).flac", "C (2).flac", True, True),
+        ("C.flac", "C", False, False),
+        ("C (2).flac", "C", False, True),
+        ("C (2).flac", "C (2)", False, False),
+        ("C (2) (3).flac", "C (2)", False, True),
+        ("C (1).flac", "C", False, False),
+        ("C (02).flac", "C", False, False),
+        ("C (2) live.flac", "C", False, False),
+        ("D (2).flac", "C", False, False),
+        ("c (2).flac", "C", False, False),
+    ],
+)
+def test_a_number_is_told_from_a_title_that_looks_like_one(found, wanted, whole, numbered):
+    """What was wanted says where the title ends."""
+    assert is_numbered(found, wanted, whole=whole) is numbered
+
+
+def test_every_name_that_a_taken_one_is_given_is_known_for_one():
+    """Making and knowing go together."""
+    first, *others = numbered_names("Song (live).flac")
+    assert first == "Song (live).flac"
+    assert len(others) == SAME_NAME_MAX - 1
+    assert all(is_numbered(name, first, whole=True) for name in others)
+    assert all(is_numbered(name, "Song (live)", whole=False) for name in others)

@@ -1,18 +1,18 @@
 """Publishing: a name appears with all its bytes, below the root, and nothing is ever replaced."""
 
-import ctypes
 import errno
 import os
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from library_races import swapping
 
 from reconciler.errors import DiskError, UnsafePathError
-from reconciler.library import publish
-from reconciler.library.publish import Placed, find_existing, place
+from reconciler.library.naming import numbered_names
+from reconciler.library.publish import Placed, adopt_existing, place
 from reconciler.manifests import renaming
 
 BYTES = b"the right bytes " * 1000
@@ -131,7 +131,7 @@ def test_a_link_or_a_folder_under_the_name_is_passed_by(root, part, tmp_path):
 
 def test_too_many_files_of_one_name_are_an_error(root, part):
     """After 99 the naming is at fault, and the part is kept."""
-    for name in publish._candidates("C.flac"):
+    for name in numbered_names("C.flac"):
         (root / name).write_bytes(b"other")
     with pytest.raises(DiskError, match="99 other files"):
         put(part, root, "C.flac")
@@ -197,40 +197,18 @@ def test_a_missing_part_is_named(root, tmp_path):
         put(tmp_path / "gone.part", root)
 
 
-@contextmanager
-def swapping(folder: Path, name: str, other: str):
-    """Exchange two entries of `folder` for as long as the body runs, as fast as the kernel does it."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY)
-    done = threading.Event()
-
-    def swap():
-        while not done.is_set():
-            libc.renameat2(fd, name.encode(), fd, other.encode(), 2)
-
-    swapper = threading.Thread(target=swap)
-    swapper.start()
-    try:
-        yield
-    finally:
-        done.set()
-        swapper.join()
-        os.close(fd)
-
-
-def test_a_link_swapped_in_at_any_moment_is_never_followed(root, tmp_path):
-    """Three thousand files against a thread that swaps a folder and a link to the outside: none escapes."""
-    outside = tmp_path / "outside"
-    outside.mkdir()
+def test_a_link_swapped_in_at_any_moment_is_never_followed(memory_folder):
+    """Five thousand files against a thread that swaps a folder and a link to the outside: none escapes."""
+    root, outside, parts = (memory_folder / name for name in ("root", "outside", "parts"))
+    for folder in (root, outside, parts):
+        folder.mkdir()
     (root / "d").mkdir()
     (root / "l").symlink_to(outside)
-    parts = tmp_path / "parts"
-    parts.mkdir()
     outcomes = {"placed": 0, "refused": 0}
     with swapping(root, "d", "l"):
-        for number in range(3000):
+        for number in range(5000):
             try:
-                put(new_part(parts, b"x"), root, f"d/{number % 50}/{number}.flac")
+                put(new_part(parts, b"x"), root, f"d/{number % 80}/{number}.flac")
                 outcomes["placed"] += 1
             except UnsafePathError:
                 outcomes["refused"] += 1
@@ -376,21 +354,42 @@ def test_a_full_disk_during_the_copy_leaves_nothing(root, far_part, monkeypatch)
     assert far_part.exists()
 
 
+def found(root: Path, target: Path, name: str) -> Placed | None:
+    """Look for BYTES under a name."""
+    return adopt_existing(allowed_root=root, target_dir=target, name=name, same_content=is_right)
+
+
 def test_an_existing_file_is_found_and_a_link_is_not(root, tmp_path):
-    """Only a regular file, and only below the root, is opened."""
+    """Only a regular file with the wanted bytes, and only below the root, is adopted; nothing is made."""
     (root / "A").mkdir()
     (root / "A/C.flac").write_bytes(BYTES)
+    (root / "A/other.flac").write_bytes(b"other")
     (root / "A/link.flac").symlink_to(root / "A/C.flac")
     os.mkfifo(root / "A/fifo.flac")
-    found = find_existing(allowed_root=root, target_dir=root / "A", name="C.flac")
-    assert found is not None
-    with os.fdopen(found, "rb") as file:
-        assert file.read() == BYTES
-    for name in ("D.flac", "link.flac", "fifo.flac", "B/C.flac"):
-        assert find_existing(allowed_root=root, target_dir=root / "A", name=name) is None
+    assert found(root, root / "A", "C.flac") == Placed(path=str(root / "A/C.flac"), how="adopted")
+    for name in ("D.flac", "other.flac", "link.flac", "fifo.flac", "B/C.flac"):
+        assert found(root, root / "A", name) is None
+    assert not (root / "A/B").exists()
     (root / "B").symlink_to(tmp_path)
     with pytest.raises(UnsafePathError):
-        find_existing(allowed_root=root, target_dir=root / "B", name="C.flac")
+        found(root, root / "B", "C.flac")
+
+
+def test_a_file_that_got_a_number_is_found_again(root, part):
+    """A crash between the rename and its record costs nothing where the name was taken, either."""
+    (root / "C.flac").write_bytes(b"somebody else's")
+    assert put(part, root, "C.flac").how == "renamed"
+    assert found(root, root, "C.flac") == Placed(path=str(root / "C (2).flac"), how="adopted")
+
+
+def test_what_is_adopted_is_durable_with_every_folder_above_it(root, monkeypatch):
+    """Whoever made them may have died before they were synced: the file, then each folder from the root down."""
+    (root / "A/B").mkdir(parents=True)
+    (root / "A/B/C.flac").write_bytes(BYTES)
+    seen = []
+    monkeypatch.setattr(os, "fsync", lambda fd: seen.append(Path(f"/proc/self/fd/{fd}").readlink().name))
+    assert found(root, root, "A/B/C.flac") is not None
+    assert seen == ["C.flac", "library", "A", "B"]
 
 
 def test_no_descriptor_is_left_open(root, part):

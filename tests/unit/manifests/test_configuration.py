@@ -20,7 +20,7 @@ from reconciler.manifests.forms import load_schema
 PEER = "abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLM_01"
 
 WHOLE = f"""\
-library: {{roots: [/music, /more], naming: "{{title}}"}}
+library: {{roots: [/music, /more], naming: "{{title}}", publish: track}}
 mesh:
   overlay:
     enabled: false
@@ -55,6 +55,7 @@ def test_every_key_becomes_a_setting():
     settings = read_configuration(WHOLE.encode(), {})
     assert isinstance(settings, Settings)
     assert (settings.library.roots, settings.library.naming) == (("/music", "/more"), "{title}")
+    assert settings.library.publish == "track"
     overlay = settings.mesh.overlay
     assert (overlay.enabled, overlay.listen) == (False, HostPort(host="0.0.0.0", port=7443))
     assert overlay.peers == (PeerAddress(peer=PEER, host="2001:db8::1", port=7443),)
@@ -91,6 +92,7 @@ def test_what_is_left_out_has_its_default(text: str):
     assert isinstance(settings, Settings)
     assert (settings.transfers.stall_timeout_s, settings.transfers.searches_timeout_s) == (15.0, 10.0)
     assert (settings.status.interval_s, settings.retry.interval_s) == (15.0, 30.0)
+    assert settings.library.publish == "album"
     assert (settings.mesh.overlay.upload_slots, settings.mesh.overlay.listen) == (8, None)
     assert (settings.soulseek.enabled, settings.soulseek.listen_port, settings.soulseek.share) == (False, 0, ())
     assert settings.soulseek.server == HostPort(host="server.slsknet.org", port=2242)

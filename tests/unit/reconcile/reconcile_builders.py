@@ -28,7 +28,9 @@ PATH = "jobs/active/loveless.yml"
 NOW = 1_000_000.0
 TRACKS = 3
 
-PLACES = Places(root=PurePosixPath("/srv"), library_roots=(PurePosixPath("/srv/library"),), naming=DEFAULT_TEMPLATE)
+PLACES = Places(
+    root=PurePosixPath("/srv"), library_roots=(PurePosixPath("/srv/library"),), naming=DEFAULT_TEMPLATE, publish="album"
+)
 NODE = Node(name="attic", labels={"disk": "large"})
 POLICY = Policy(
     places=PLACES,

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from reconcile_builders import artifact
 
 from reconciler.config import MusicBrainzSettings
-from reconciler.engine.order import JobProgress, TrackProgress
+from reconciler.engine.order import HeldUp, JobProgress, TrackProgress
 from reconciler.library.naming import DEFAULT_TEMPLATE
 from reconciler.manifests.read import read_manifest
 from reconciler.musicbrainz.resolutions import ResolutionStore
@@ -92,6 +92,8 @@ class Script:
     retriable: bool = True
     hangs: bool = False
     """Starts, and never comes to anything."""
+    held: HeldUp | None = None
+    """Stands in its way from the first second on, for ever."""
 
 
 class ScriptedEngine:
@@ -132,7 +134,9 @@ class ScriptedEngine:
         )
         self._jobs[order.job_id] = begun
         self.running_most = max(self.running_most, sum(job.outcome is None for job in self._jobs.values()))
-        if script.hangs:
+        if script.held is not None:
+            self.time.plan(self.time.now + 1, self._if_current(begun, order, self._hold_up, script.held))
+        if script.hangs or script.held is not None:
             return
         for step, track in enumerate(order.tracks, start=1):
             if not script.fails:
@@ -157,6 +161,12 @@ class ScriptedEngine:
         job = self._jobs.pop(job_id, None)
         assert job is None or job.outcome is not None, "a job is forgotten that runs"
 
+    def let_go(self, job_id):
+        """Have nothing of a job go on any more."""
+        job = self._jobs[job_id]
+        self._jobs[job_id] = replace(job, held=replace(job.held, entirely=True))
+        self.on_change(job_id)
+
     def advance(self, job_id, *, bytes_done):
         """Have the first track of a job so far; nobody is told."""
         job = self._jobs[job_id]
@@ -175,6 +185,9 @@ class ScriptedEngine:
                 self.on_change(order.job_id)
 
         return do
+
+    def _hold_up(self, order, held):
+        self._jobs[order.job_id] = replace(self._jobs[order.job_id], held=held)
 
     def _publish(self, order, track):
         position = track.want.position
@@ -255,7 +268,10 @@ class World:
         self.time = VirtualTime()
         self.policy = Policy(
             places=Places(
-                root=PurePosixPath(root), library_roots=(PurePosixPath(root / "library"),), naming=DEFAULT_TEMPLATE
+                root=PurePosixPath(root),
+                library_roots=(PurePosixPath(root / "library"),),
+                naming=DEFAULT_TEMPLATE,
+                publish="album",
             ),
             retry_interval_s=30.0,
             retry_interval_s_max=3600.0,

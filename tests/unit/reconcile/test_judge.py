@@ -18,6 +18,7 @@ from reconcile_builders import (
 )
 
 from reconciler.clock import rfc3339
+from reconciler.engine.order import HeldUp
 from reconciler.manifests.model import Directives, JobState, NodeSelector, RetryDirective, Suspend
 from reconciler.reconcile.actions import Again, AwaitJobs, AwaitSlot, Done, ForgetEngine, StartEngine, StopEngine
 from reconciler.reconcile.conditions import Reason
@@ -250,6 +251,54 @@ def test_all_tracks_in_the_last_moment_are_success():
     """What is there is not thrown away for a second."""
     late = replace(RUNNING, ran_s=3600.0)
     assert judge(HOUR, record=late, progress=progress("completed"), artifacts=WHOLE).record.state is JobState.COMPLETED
+
+
+# ---- our own disk ----------------------------------------------------------------------------------------------------
+
+FULL = HeldUp(reason="DiskFull", message="/srv/library: 2 GB are needed and 1 GB free", entirely=True)
+
+
+@pytest.mark.parametrize("reason_of_it", ["DiskFull", "DiskFailing"])
+def test_a_disk_that_stands_in_the_way_is_said_and_costs_no_try(reason_of_it):
+    """The job is on its way, nobody has failed, and the engine looks again by itself."""
+    held = replace(FULL, reason=reason_of_it)
+    decision = judge(record=replace(RUNNING, attempts=2), progress=progress(None, "held", held=held))
+    assert (decision.actions, decision.outcome) == ((), Done())
+    assert (decision.record.state, decision.record.attempts) == (JobState.RUNNING, 2)
+    assert reason(decision) == reason_of_it
+    for kind in ("Ready", "Reconciling"):
+        assert condition(decision, kind).message == FULL.message
+    assert condition(decision, "Stalled") is None
+    assert decision.status.error_message == FULL.message
+
+
+def test_when_the_disk_works_again_nothing_is_left_of_it():
+    """Condition and message go, the times of the others stay."""
+    held = judge(record=RUNNING, progress=progress(None, "held", held=FULL))
+    after = judge(record=held.record, progress=progress(None, "fetching"))
+    assert reason(after) == Reason.FETCHING
+    assert after.record.error_message == ""
+    assert after.status.error_message == ""
+
+
+def test_the_time_that_a_disk_costs_does_not_count():
+    """A job's timeout is for fetching; it runs on when the disk does."""
+    before = replace(RUNNING, running_since=NOW - 30, ran_s=10.0)
+    held = judge(HOUR, record=before, progress=progress(None, "held", held=FULL))
+    assert (held.record.ran_s, held.record.running_since) == (40.0, None)
+    late = NOW + 10 * 3600
+    still = judge(HOUR, record=held.record, progress=progress(None, "held", held=FULL), now=late)
+    assert still.record in (None, held.record)
+    after = judge(HOUR, record=held.record, progress=progress(None, "fetching"), now=late)
+    assert (after.record.ran_s, after.record.running_since) == (40.0, late)
+
+
+def test_at_the_end_of_the_daemon_the_disk_is_still_full():
+    """What a person has to do stands in the file while nothing runs."""
+    seen = observed(record=RUNNING, progress=progress("stopped", "held", held=FULL))
+    decision = decide_at_parting(seen, MOMENT)
+    assert reason(decision) == Reason.DISK_FULL
+    assert decision.status.state is JobState.RUNNING
 
 
 # ---- trying again ----------------------------------------------------------------------------------------------------

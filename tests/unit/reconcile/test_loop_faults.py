@@ -7,6 +7,7 @@ from dataclasses import replace
 from reconcile_builders import JOB
 from reconcile_world import Script, World, job_id_of, release
 
+from reconciler.engine.order import HeldUp
 from reconciler.errors import ExitCode
 from reconciler.manifests.model import JobState
 from reconciler.reconcile.conditions import Reason
@@ -180,3 +181,46 @@ def test_a_crash_at_any_step_loses_nothing_and_repeats_nothing(tmp_path, monkeyp
         if not crashed:
             break
     assert step >= 20
+
+
+# ---- our own disk ----------------------------------------------------------------------------------------------------
+
+FULL = HeldUp(reason="DiskFull", message="/music: 2 GB are needed and 1 GB free; free 1 GB", entirely=True)
+
+
+def test_once_does_not_wait_for_a_disk(world):
+    """Nothing more can be done now, with others still in line; each file says why, and no try is used up."""
+    ids = [f"01HRQ4GSX9K47J7M5FK7VW8B{n:02}" for n in range(6)]
+    world.engine.scripts = [Script(held=FULL)] * 6
+    for number, job_id in enumerate(ids):
+        world.write(f"{number}.yml", release(job_id))
+    result = world.once()
+    assert result.exit_code is ExitCode.NOT_ALL_COMPLETED
+    assert (result.jobs[0].state, result.jobs[0].stalled, result.jobs[0].message) == (
+        JobState.RUNNING,
+        False,
+        FULL.message,
+    )
+    assert "reason: DiskFull" in world.status("0.yml")
+    assert {record.attempts for record in world.store.all()} == {0}
+
+
+def test_once_waits_while_something_of_a_job_goes_on(world):
+    """A track that is held up does not end the run for those that are not."""
+    world.engine.scripts = [Script(held=replace(FULL, entirely=False)), Script()]
+    world.write("a.yml", release(JOB))
+    world.at(40, lambda: world.engine.let_go(JOB))
+    assert world.once().exit_code is ExitCode.NOT_ALL_COMPLETED
+    assert world.time.now >= 40
+
+
+def test_a_disk_that_is_mended_leaves_no_trace_in_the_file(world):
+    """The job completes as if nothing had been."""
+    world.engine.scripts = [Script(held=FULL)]
+    world.write("a.yml", release(JOB))
+    world.run_for(20)
+    assert "reason: DiskFull" in world.status("a.yml")
+    world.engine.scripts = [Script()]
+    world.restart()
+    assert world.once().exit_code is ExitCode.OK
+    assert "DiskFull" not in world.folders.completed.joinpath("a.yml").read_text()

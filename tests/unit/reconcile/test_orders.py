@@ -30,7 +30,7 @@ from reconciler.manifests.model import (
     WantedFile,
 )
 from reconciler.musicbrainz.model import Subject
-from reconciler.reconcile.orders import Family, Held, Places, Plan, order_of, plan_of, still_wanted
+from reconciler.reconcile.orders import Family, Held, Places, Plan, order_of, plan_of, renamed_of, still_wanted
 from reconciler.sources.base import Words
 
 
@@ -116,6 +116,7 @@ def test_a_target_below_an_allowed_root_is_taken(target_dir, wanted):
         root=PurePosixPath("/srv"),
         library_roots=(PurePosixPath("/srv/library"), PurePosixPath("/mnt/music")),
         naming=PLACES.naming,
+        publish="album",
     )
     assert str(plan_of(release_spec(target_dir=target_dir), places).target_dir) == wanted
 
@@ -133,7 +134,7 @@ def test_the_deepest_allowed_root_is_chosen():
     """Where one root lies in another, the target belongs to the inner one."""
     outer, inner = PurePosixPath("/music"), PurePosixPath("/music/new")
     for roots in ((outer, inner), (inner, outer)):
-        places = Places(root=PurePosixPath("/srv"), library_roots=roots, naming=PLACES.naming)
+        places = Places(root=PurePosixPath("/srv"), library_roots=roots, naming=PLACES.naming, publish="album")
         assert plan_of(release_spec(target_dir="/music/new/x"), places).allowed_root == inner
 
 
@@ -264,3 +265,56 @@ def test_where_a_held_job_would_go_is_checked_at_once():
     problem = plan_of(spec, PLACES)
     assert isinstance(problem, Problem)
     assert problem.pointer == "spec.target_dir"
+
+
+@pytest.mark.parametrize(
+    ("naming", "folder"),
+    [
+        ("{albumartist}/{album}/{disc-}{track:02} {title}", "My Bloody Valentine/Loveless"),
+        ("{albumartist}/{album}/Disc {disc}/{track:02} {title}", "My Bloody Valentine/Loveless"),
+        ("{albumartist} - {album}/{track:02} {title}", "My Bloody Valentine - Loveless"),
+        ("{artist}/{track:02} {title}", ""),
+        ("{track:02} {title}", ""),
+    ],
+)
+def test_an_album_is_the_deepest_folder_that_its_files_have_in_common(naming, folder):
+    """Discs in folders of their own appear together; files of several artists have no folder in common."""
+    spec = release_spec((track(1, artist="A"), track(2, artist="B", medium=2, medium_position=1)))
+    plan = plan_of(spec, replace(PLACES, naming=naming))
+    assert plan.album == folder
+    assert order_of(plan, manifest(), job_id=JOB, generation=1, held=()).album == folder
+
+
+def test_the_folder_stays_the_same_however_few_tracks_are_missing():
+    """Else a run after a crash would look for what was put aside in another place."""
+    plan = plan_of(
+        release_spec((track(1), track(2, medium=2, medium_position=1))),
+        replace(PLACES, naming="{album}/Disc {disc}/{track:02} {title}"),
+    )
+    assert order_of(plan, manifest(), job_id=JOB, generation=1, held={1}).album == "Loveless"
+
+
+@pytest.mark.parametrize(
+    ("spec", "places"),
+    [(files_spec("a/b", "a/c"), PLACES), (release_spec(2), replace(PLACES, publish="track"))],
+    ids=["explicit files", "library.publish: track"],
+)
+def test_what_is_published_file_by_file_has_no_album(spec, places):
+    """Files that a manifest names one by one are no album, whatever is configured."""
+    assert plan_of(spec, places).album is None
+
+
+def test_files_that_got_a_number_are_told():
+    """In the place that was wanted, under the name that was wanted, with a number; nothing else counts."""
+    plan = plan_of(release_spec(4), PLACES)
+    folder = "/srv/library/My Bloody Valentine/Loveless"
+    artifacts = [
+        artifact(1, path=f"{folder}/01 Song 1.flac"),
+        artifact(2, path=f"{folder}/02 Song 2 (2).flac"),
+        artifact(3, path="/srv/library/elsewhere/03 Song 3 (2).flac"),
+        artifact(9, path=f"{folder}/09 Song 9 (2).flac"),
+    ]
+    assert [(each.position, each.path) for each in renamed_of(plan, artifacts)] == [(2, f"{folder}/02 Song 2 (2).flac")]
+    files = plan_of(files_spec("a.flac", "b.flac"), PLACES)
+    there = [artifact(1, path="/srv/library/a (3).flac"), artifact(2, path="/srv/library/b.flac")]
+    assert [each.position for each in renamed_of(files, there)] == [1]

@@ -24,19 +24,19 @@ def test_the_library_is_below_the_root_where_nothing_is_said():
     """A fresh root needs no configuration."""
     policy = policy_of(Settings(), root=ROOT, hostname="attic")
     assert policy.places.library_roots == (PurePosixPath("/srv/music/library"),)
-    assert policy.places.naming == DEFAULT_TEMPLATE
+    assert (policy.places.naming, policy.places.publish) == (DEFAULT_TEMPLATE, "album")
 
 
 def test_what_is_configured_is_taken():
     """Each setting arrives where it is used."""
     settings = Settings(
-        library=LibrarySettings(roots=("/mnt/a", "/mnt/b"), naming="{artist}/{title}"),
+        library=LibrarySettings(roots=("/mnt/a", "/mnt/b"), naming="{artist}/{title}", publish="track"),
         retry=RetrySettings(interval_s=5.0, max_interval_s=50.0, limit=7),
         status=StatusSettings(interval_s=60.0),
     )
     policy = policy_of(settings, root=ROOT, hostname="attic")
     assert policy.places.library_roots == (PurePosixPath("/mnt/a"), PurePosixPath("/mnt/b"))
-    assert policy.places.naming == "{artist}/{title}"
+    assert (policy.places.naming, policy.places.publish) == ("{artist}/{title}", "track")
     assert (policy.retry_interval_s, policy.retry_interval_s_max, policy.retry_limit) == (5.0, 50.0, 7)
     assert policy.status_interval_s == 60.0
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from reconcile_builders import NOW, PLACES, artifact, files_spec, progress, record, release_spec
 
-from reconciler.manifests.model import JobState, Status
+from reconciler.manifests.block import lines_of, status_fields
+from reconciler.manifests.model import JobState, Renamed, Status
 from reconciler.reconcile.orders import plan_of
 from reconciler.reconcile.status import Written, status_of, write_delay_s
 
@@ -64,6 +65,15 @@ def test_without_a_plan_the_tracks_are_those_that_are_known():
         record(state=JobState.RUNNING), plan=None, artifacts=[artifact(3)], progress=progress(None, "fetching")
     )
     assert (status.completed_tracks, status.in_progress_tracks) == ((3,), (1,))
+
+
+def test_a_file_that_got_a_number_is_told_with_its_place():
+    """Whoever looks for the track under its own name finds somebody else's file there."""
+    path = "/srv/library/My Bloody Valentine/Loveless/01 Song 1 (2).flac"
+    status = status_of(record(state=JobState.COMPLETED), plan=PLAN, artifacts=[artifact(1, path=path)], progress=None)
+    assert status.renamed == (Renamed(position=1, path=path),)
+    block = "\n".join(lines_of(status_fields(status)))
+    assert f'renamed:\n  - position: 1\n    path: "{path}"\n' in block
 
 
 RUNNING = Status(state=JobState.RUNNING, pending_tracks=(1, 2), bytes_done=5)

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from reconciler.simulation.swarms import ALL_KINDS, CHANGES, MANY, NONE, RESTART, Faults, Wish, swarm
+from reconciler.simulation.swarms import ALL_KINDS, CHANGES, DISK, MANY, NONE, RESTART, Faults, Wish, swarm
 
 MB = 1_000_000
 
@@ -67,6 +67,7 @@ def test_every_kind_comes_up_in_random_swarms():
         "partial": any(peer.holds is not None for peer in peers),
         "stream": any(peer.source == "soulseek" for peer in peers),
         RESTART: any(scene.restarts_s for scene in scenes),
+        DISK: any(scene.disk_refusals for scene in scenes),
     }
     assert set(seen) == set(ALL_KINDS)
     assert all(seen.values()), [kind for kind, found in seen.items() if not found]
