@@ -4,10 +4,11 @@ import random
 
 import pytest
 
+from reconciler.engine import job
 from reconciler.engine.chunks import ChunkPlan
 from reconciler.engine.dispatch import Dispatch
 from reconciler.engine.events import ChunkArrived, Publish
-from reconciler.engine.track import TrackMachine
+from reconciler.engine.track import Phase, TrackMachine
 from reconciler.ids import ChunkIndex, TrackPosition
 from reconciler.simulation.behaviour import SimPeer
 from reconciler.simulation.content import digest_of
@@ -38,6 +39,23 @@ def test_a_restart_does_not_publish_again_what_is_published():
     assert result.outcome == "completed"
     assert sorted(result.published) == [1, 2]
     assert sum(note.type is EventType.JOB_START for _, note in result.notes) == 3
+
+
+def test_a_disk_that_refuses_is_waited_for_and_an_album_appears_whole():
+    """Whatever it refuses, the job completes; what it had kept is not fetched again."""
+    result = world_of(SimPeer(name="a"), sizes=(MB, 2 * MB), album=True, disk_refusals=6).run()
+    assert result.outcome == "completed"
+    assert sorted(result.published) == [1, 2]
+    assert result.seconds > 30.0
+    assert any(note.action == "held" for _, note in result.notes)
+
+
+def test_an_album_that_is_published_in_part_is_noticed(monkeypatch):
+    """A machine that does not wait for the last file breaks the promise of an album."""
+    ready = lambda tracks: [track for track in tracks if track.phase is Phase.READY]
+    monkeypatch.setattr(job, "album_ready", ready)
+    with pytest.raises(BrokenPromiseError, match="an album is published with nothing but"):
+        world_of(SimPeer(name="a"), sizes=(MB, 6 * MB), album=True).run()
 
 
 def test_the_time_can_be_up():
