@@ -16,6 +16,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from reconciler.errors import ReconcilerError
 from reconciler.ids import JobId
 from reconciler.library.publish import Moving, Placed, SameContent, place
 from reconciler.library.walk import FOLDER, folder_below, parts_below, told
@@ -92,24 +93,34 @@ class Album:
         """Put the album together out of sight, then show it; None where its name was taken meanwhile."""
         root = self.allowed_root
         hidden = root.joinpath(*self._folders[:-1], self._hidden)
-        placed = [
-            place(
-                file.part,
-                allowed_root=root,
-                target_dir=hidden,
-                name=self._within(file.name),
-                same_content=file.same_content,
-            )
-            for file in files
-        ]
-        if not _rename_folder(self._hidden, leaf, above_fd):
-            for file in files:
-                self.reclaim(file.part, file.name)
-            shutil.rmtree(self._hidden, dir_fd=above_fd)
+        try:
+            placed = [
+                place(
+                    file.part,
+                    allowed_root=root,
+                    target_dir=hidden,
+                    name=self._within(file.name),
+                    same_content=file.same_content,
+                )
+                for file in files
+            ]
+            is_shown = _rename_folder(self._hidden, leaf, above_fd)
+        except (ReconcilerError, OSError):
+            with suppress(ReconcilerError, OSError):  # what the disk refuses now, the next try does
+                self._take_back(files, above_fd)
+            raise
+        if not is_shown:
+            self._take_back(files, above_fd)
             return None
         os.fsync(above_fd)
         shown = root.joinpath(*self._folders)
         return [Placed(path=str(shown / Path(each.path).relative_to(hidden)), how=each.how) for each in placed]
+
+    def _take_back(self, files: Sequence["AlbumFile"], above_fd: int) -> None:
+        """Make parts again of all that was put aside, and leave nothing hidden."""
+        for file in files:
+            self.reclaim(file.part, file.name)
+        shutil.rmtree(self._hidden, dir_fd=above_fd)
 
     def _place_each(self, files: Sequence["AlbumFile"]) -> Iterator[Placed]:
         for file in files:
