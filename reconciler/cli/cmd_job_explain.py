@@ -18,7 +18,7 @@ from reconciler.reconcile.conditions import Reason
 from reconciler.reconcile.decide import GONE_GRACE_S
 from reconciler.reconcile.foresee import Foreseen
 from reconciler.reconcile.observed import Gone, Valid
-from reconciler.reconcile.orders import Plan, plan_of, renamed_of
+from reconciler.reconcile.orders import renamed_of
 from reconciler.reconcile.ownership import why_not_ours
 
 _LEFT = "a job in jobs/completed is left alone; move its manifest back to jobs/active to want it again"
@@ -58,8 +58,8 @@ def explain(context: Context, job_id: str) -> None:
 
 
 def _renamed(outlook: Outlook, view: JobView) -> tuple[Renamed, ...]:
-    plan = plan_of(view.manifest.spec, outlook.policy.places) if view.manifest is not None else None
-    return renamed_of(plan, view.artifacts) if isinstance(plan, Plan) else ()
+    plan = outlook.planned(view.record, view.manifest) if view.manifest is not None else None
+    return renamed_of(plan, view.artifacts) if plan is not None else ()
 
 
 def _ahead(outlook: Outlook, file: Path) -> Foreseen | None:

@@ -17,7 +17,7 @@ from reconciler.cli.context import Context
 from reconciler.clock import SystemClock
 from reconciler.engine.order import HeldReason, HeldUp, JobProgress
 from reconciler.ids import JobId
-from reconciler.manifests.model import Condition, JobState
+from reconciler.manifests.model import Condition, JobState, Manifest
 from reconciler.musicbrainz.resolutions import ResolutionStore
 from reconciler.reconcile.conditions import Reason
 from reconciler.reconcile.dependencies import Dependencies
@@ -25,9 +25,11 @@ from reconciler.reconcile.foresee import Foreseen, foresee
 from reconciler.reconcile.missing import is_mass_removal
 from reconciler.reconcile.observe import Folders, Observer
 from reconciler.reconcile.observed import GoneJob, Moment, Observed, Policy, Valid
+from reconciler.reconcile.orders import Plan, plan_of
 from reconciler.reconcile.policy import policy_of
 from reconciler.state.database import Database
 from reconciler.state.jobs import JobStore
+from reconciler.state.records import JobRecord
 from reconciler.state.sightings import Hold, Sighting, SightingStore
 
 
@@ -39,10 +41,11 @@ class Outlook:
         self.folders = Folders(root=root)
         self.store = JobStore(database)
         self._sightings = SightingStore(database)
+        self._resolutions = ResolutionStore(database)
         self._observer = Observer(
             folders=self.folders,
             store=self.store,
-            resolutions=ResolutionStore(database),
+            resolutions=self._resolutions,
             library_roots=[Path(each) for each in policy.places.library_roots],
         )
 
@@ -58,6 +61,12 @@ class Outlook:
             path, last_job=self._last_jobs.get(path), last_conditions=(), now_unix_s=moment.now_unix_s
         )
         return foresee(self._with_the_rest(seen), moment)
+
+    def planned(self, record: JobRecord, manifest: Manifest) -> Plan | None:
+        """What a job asks for and where it goes, as far as that is known here; also of a job that is done."""
+        resolved = self._resolutions.get(record.job_id, record.generation)
+        plan = plan_of(manifest.spec, self.policy.places, resolved)
+        return plan if isinstance(plan, Plan) else None
 
     def gone(self, job_id: JobId) -> tuple[GoneJob, bool] | None:
         """What is known of a job that is not in its file, and whether so many are missing that none is given up."""

@@ -302,9 +302,10 @@ class Reconciler:
             return now >= self._git_since + ONCE_WAIT_S
         queued = self._ledger.queue.next_time()
         soon = queued is not None and queued <= now + ONCE_WAIT_S
-        working = self._performer.started or self._surroundings.lookups.busy
-        idle = not working and not len(self._ledger.line)
-        return not soon and (idle or self._performer.is_stuck())
+        if soon or self._surroundings.lookups.busy:
+            return False
+        idle = not self._performer.started and not len(self._ledger.line)
+        return idle or self._performer.is_stuck()
 
     def _let_next_start(self) -> None:
         """Wake the jobs that are first in line for the engine, as many as it has room for."""

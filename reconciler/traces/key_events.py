@@ -25,7 +25,7 @@ def key_text(event: SwarmEvent, *, again: bool) -> str:
     return f"{told} ({reason})" if told and reason else told
 
 
-def _told_sometimes(event: SwarmEvent, *, again: bool) -> str:  # noqa: C901 - one case an event
+def _told_sometimes(event: SwarmEvent, *, again: bool) -> str:
     told = ""
     match (event.type, event.action):
         case (EventType.JOB_START, "resolved"):
@@ -38,14 +38,8 @@ def _told_sometimes(event: SwarmEvent, *, again: bool) -> str:  # noqa: C901 - o
             told = "Started again"
         case (EventType.JOB_COMPLETE, "failed"):
             told = "Job failed"
-        case (EventType.TRACK_START, "resumed"):
-            told = f"Track {event.track_id} resumed, {event.metadata.get('chunks_kept', 0)} chunks kept"
-        case (EventType.TRACK_COMPLETE, "failed"):
-            told = f"Track {event.track_id} failed"
-        case (EventType.TRACK_COMPLETE, "renamed"):
-            told = f"Track {event.track_id} renamed, its name was taken: {event.metadata.get('path', '')}"
-        case (EventType.ERROR, "held" | "lost") if event.track_id:
-            told = f"Track {event.track_id} held up by the disk"
+        case (EventType.TRACK_START | EventType.TRACK_COMPLETE, _) | (EventType.ERROR, "held" | "lost"):
+            told = _told_of_track(event)
         case (EventType.PEER_DISCONNECTED, "banned"):
             told = f"Peer {event.peer_id} banned"
         case (EventType.ERROR, action):
@@ -53,6 +47,17 @@ def _told_sometimes(event: SwarmEvent, *, again: bool) -> str:  # noqa: C901 - o
         case _:
             pass
     return told
+
+
+def _told_of_track(event: SwarmEvent) -> str:
+    what = {
+        (EventType.TRACK_START, "resumed"): f"resumed, {event.metadata.get('chunks_kept', 0)} chunks kept",
+        (EventType.TRACK_COMPLETE, "failed"): "failed",
+        (EventType.TRACK_COMPLETE, "renamed"): f"renamed, its name was taken: {event.metadata.get('path', '')}",
+        (EventType.ERROR, "held"): "held up by our own disk",
+        (EventType.ERROR, "lost"): "lost by our own disk, and fetched again",
+    }.get((event.type, event.action))
+    return f"Track {event.track_id} {what}" if what else ""
 
 
 def _looked_up(event: SwarmEvent) -> str:

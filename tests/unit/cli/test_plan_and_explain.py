@@ -11,9 +11,11 @@ from click.testing import CliRunner
 from reconciler.cli.explanation import waiting
 from reconciler.cli.main import cli
 from reconciler.clock import SystemClock
-from reconciler.ids import JobId, Sha256, TrackPosition
-from reconciler.manifests.model import Condition, JobState, JobType
+from reconciler.ids import JobId, Mbid, Sha256, TrackPosition
+from reconciler.manifests.model import Condition, JobState, JobType, Track
 from reconciler.manifests.read import read_manifest
+from reconciler.musicbrainz.model import ResolvedRelease
+from reconciler.musicbrainz.resolutions import ResolutionStore
 from reconciler.state.database import Database
 from reconciler.state.jobs import JobStore
 from reconciler.state.migrations import INSERT_EVENT
@@ -23,6 +25,7 @@ from reconciler.traces.model import EventType, SwarmEvent
 from reconciler.traces.rows import row_of
 
 JOB, OTHER = JobId("01HRQ4GSX9K47J7M5FK7VW8B12"), JobId("01HRQ4GSX9K47J7M5FK7VW8B13")
+RELEASE = Mbid("c0d0c0a4-4a26-4d74-9c02-67c9321b3b22")
 MBID = "e2f5e9b4-5852-4cd3-b1f9-29a7a4a234bc"
 MANIFEST = f"""\
 manifest_version: "1.0"
@@ -261,6 +264,27 @@ def test_explain_says_which_files_got_a_number(world):
     world.write(lambda database: JobStore(database).record_artifact(made, event(2, is_error=False)))
     assert world.data("job", "explain", JOB)["renamed"] == [{"position": 2, "path": path}]
     assert f"Renamed:\n  track 2 is {path}: another file has its name" in world.run("job", "explain", JOB)
+
+
+def test_explain_says_so_of_a_release_that_was_looked_up(world):
+    """Its tracks stand in no manifest, but in the database."""
+    text = MANIFEST[: MANIFEST.index("  tracks:")]
+    world.path.write_text(text)
+    path = f"{world.root}/library/My Bloody Valentine/Loveless/02 Loomer (2).flac"
+    world.record(text, state=JobState.COMPLETED)
+    resolved = ResolvedRelease(
+        asked=RELEASE,
+        mbid=RELEASE,
+        title="Loveless",
+        artist="My Bloody Valentine",
+        year=1991,
+        tracks=(Track(position=TrackPosition(2), title="Loomer", mb_recording_id=MBID),),
+        skipped=(),
+    )
+    world.write(lambda database: ResolutionStore(database).put(JOB, 1, resolved))
+    made = replace(published(2), path=path)
+    world.write(lambda database: JobStore(database).record_artifact(made, event(2, is_error=False)))
+    assert world.data("job", "explain", JOB)["renamed"] == [{"position": 2, "path": path}]
 
 
 def test_explain_of_a_file_with_a_mistake(world):

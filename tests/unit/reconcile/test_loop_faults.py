@@ -214,6 +214,16 @@ def test_once_waits_while_something_of_a_job_goes_on(world):
     assert world.time.now >= 40
 
 
+def test_once_waits_for_a_look_up_though_the_disk_is_full(world):
+    """What another manifest asks for may still become known."""
+    world.engine.scripts = [Script(held=FULL)]
+    world.write("a.yml", release(JOB))
+    world.lookups.busy = True
+    world.at(40, lambda: setattr(world.lookups, "busy", False))
+    assert world.once().exit_code is ExitCode.NOT_ALL_COMPLETED
+    assert world.time.now >= 40
+
+
 def test_a_disk_that_is_mended_leaves_no_trace_in_the_file(world):
     """The job completes as if nothing had been."""
     world.engine.scripts = [Script(held=FULL)]
