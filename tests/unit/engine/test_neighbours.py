@@ -1,5 +1,7 @@
 """What running jobs have in common: what one sees of a peer, the others and later ones know."""
 
+from dataclasses import replace
+
 from sim.world import JOB, SimPeer, World, order_of
 
 from reconciler.engine.events import PeerJudged, PeersFound
@@ -53,7 +55,7 @@ def test_what_a_job_sees_is_known_when_it_has_ended():
 def test_what_a_running_job_sees_is_known_by_halves():
     """Each harvest takes what came since the last."""
     common = neighbours()
-    seat = common.seat(JOB, priority=0)
+    seat = common.seat(order_of([1]))
     for _ in range(2):
         seat.delivered(A, bytes_received=10, duration_s=1.0)
         seat.failed(A, timed_out=True)
@@ -115,7 +117,7 @@ def test_after_its_ban_a_liar_is_a_stranger():
 def test_a_liar_in_one_job_is_let_go_by_the_others_at_once():
     """What it owes them is free for others, and they say why."""
     common = neighbours()
-    other = common.seat(OTHER, priority=0)
+    other = common.seat(replace(order_of([1]), job_id=OTHER))
     world = World(order=order_of([5 * MB]), sizes=[5 * MB], peers=[SimPeer(name="a")], neighbours=common)
     world.run(stop_at_s=0.5)
     machine = world.machine
@@ -155,7 +157,7 @@ def test_a_liar_met_while_searching_is_known_to_all():
         order_of([MB]),
         etiquettes={"overlay": Etiquette(requests_in_flight_max=1)},
         patience=Patience(stall_timeout_s=15, rescue=RescuePolicy()),
-        commons=common.seat(JOB, priority=0),
+        commons=common.seat(order_of([1])),
     )
     trouble = PeerTrouble(peer=A, source="overlay", code="lied", message="its descriptor is not signed by it")
     machine.feed(PeersFound(found=(trouble,)), now=0.0)
