@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from reconciler.clock import SystemClock
 from reconciler.engine.disk import Shelves
@@ -155,6 +155,21 @@ class EngineRig:
             self._changed.clear()
             await asyncio.wait_for(self._changed.wait(), TIMEOUT_S)
         return progress
+
+    async def until(self, is_so):
+        """Wait until `is_so()`; a job tells of new phases only, so it is looked at meanwhile."""
+        for _ in range(TIMEOUT_S * 20):
+            if is_so():
+                return
+            self._changed.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), 0.05)
+        raise AssertionError("it never was so")
+
+    async def ended(self, *job_ids):
+        """The progress of jobs that were started, once they have ended."""
+        await self.until(lambda: all(self.engine.progress(job_id).outcome is not None for job_id in job_ids))
+        return [self.engine.progress(job_id) for job_id in job_ids]
 
     def events(self, job_id=JOB):
         """Every event of a job."""

@@ -9,7 +9,7 @@ import click
 
 from reconciler.cli.context import Context, state_options
 from reconciler.cli.explanation import Explanation, Hold
-from reconciler.cli.jobs import JobView, last_errors, view_of
+from reconciler.cli.jobs import JobView, last_errors, shared_transfers, view_of
 from reconciler.cli.outlook import Outlook, looking_out
 from reconciler.cli.render_outlook import Verdict, verdict_of
 from reconciler.clock import rfc3339
@@ -39,13 +39,14 @@ def explain(context: Context, job_id: str) -> None:
     with context.database() as database, looking_out(context) as outlook:
         view = view_of(database, context.root, job_id)
         errors = tuple(last_errors(database, view.record.job_id))
+        shared = [Hold(what=f"track {track}", why=why) for track, why in shared_transfers(database, view.record)]
         file = context.root / view.record.path
         foreseen = _ahead(outlook, file)
         explanation = Explanation(
             view=view,
             verdict=verdict_of(foreseen) if foreseen is not None else _without_file(outlook, view),
             foreseen=foreseen,
-            holds=tuple(_holds(outlook, view, foreseen)),
+            holds=(*_holds(outlook, view, foreseen), *shared),
             errors=errors,
             renamed=_renamed(outlook, view),
             moment=outlook.moment(),

@@ -3,6 +3,7 @@
 Owns: that view. Never: changes anything, or needs a daemon.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,16 @@ _LAST_ERRORS = """
     SELECT track_id, MAX(timestamp), peer_id, error_code, error_message FROM SwarmEvents
     WHERE job_id = ? AND is_error AND track_id IS NOT NULL
     GROUP BY track_id ORDER BY CAST(track_id AS INTEGER) LIMIT ?
+"""
+
+# The last step of each track since the job began.
+_LAST_STEPS = """
+    SELECT track_id, MAX(rowid), action, metadata_json FROM SwarmEvents
+    WHERE job_id = ?1 AND type IN ('TrackStart', 'TrackComplete') AND rowid > (
+        SELECT COALESCE(MAX(rowid), 0) FROM SwarmEvents
+        WHERE job_id = ?1 AND type = 'JobStart' AND action <> 'changed'
+    )
+    GROUP BY track_id ORDER BY CAST(track_id AS INTEGER)
 """
 
 # On one screen with the rest; the trace has them all.
@@ -166,6 +177,18 @@ def last_errors(database: Database, job_id: JobId) -> list[TrackError]:
             what=": ".join(str(part) for part in (code, message) if part),
         )
         for track, milliseconds, peer, code, message in rows
+    ]
+
+
+def shared_transfers(database: Database, record: JobRecord) -> list[tuple[str, str]]:
+    """Each track of a running job that waits for a twin's bytes, and what it waits for; at most ERRORS_MAX."""
+    if record.state is not JobState.RUNNING:
+        return []
+    rows = database.read(lambda connection: connection.execute(_LAST_STEPS, (record.job_id,)).fetchall())
+    found = [(str(track), json.loads(facts or "{}")) for track, _, action, facts in rows if action == "shares"]
+    return [
+        (track, f"shares the transfer of job {facts.get('job', '')}, track {facts.get('track', '')}")
+        for track, facts in found[:ERRORS_MAX]
     ]
 
 

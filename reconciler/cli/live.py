@@ -67,7 +67,7 @@ def _tracks(tracks: tuple[TrackProgress, ...]) -> Table:
 
 
 def _phase(track: TrackProgress) -> str:
-    return "rescued by the overlay" if track.rescued else track.phase
+    return track.shares or ("rescued by the overlay" if track.rescued else track.phase)
 
 
 def _peers(peers: tuple[PeerProgress, ...]) -> Table:

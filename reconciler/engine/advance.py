@@ -101,6 +101,8 @@ class Advance:
 
     def _step_attempt(self, track: TrackMachine, attempt: Attempt, now: float) -> None:
         match attempt.phase:
+            case AttemptPhase.SHARING:
+                pass
             case AttemptPhase.OPENING:
                 attempt.open(search_over=not self._searching)
             case AttemptPhase.FETCHING:
@@ -156,7 +158,9 @@ class Advance:
                 self._swarm.loosen(plan)
             case "beside":
                 assert other is not None
-                track.attempt(other, chosen="its origin is behind and no variant on offer has the same bytes")
+                chosen = "its origin is behind and no variant on offer has the same bytes"
+                # Not shared: it rests while the origin keeps up, and a twin must not rest with it.
+                track.attempt(other, chosen=chosen, claim=None)
             case "search" if OVERLAY not in self._searching:
                 self.seek((OVERLAY,), (track.order.want,))
             case "search" | "nothing":

@@ -3,8 +3,10 @@
 Owns: the phases of one part: its chunk list, its plan, whose word its bytes rest on. Never: chooses the variant
 (engine.offers), picks peers for chunks (engine.schedule) or names the file (engine.track).
 
-    opening -> fetching -> verifying -> whole
-       ^__________|___________|  (its bytes were wrong: begin again)      any -> refused
+    sharing -> opening -> fetching -> verifying -> whole
+                  ^__________|___________|  (its bytes were wrong: begin again)      any -> refused
+
+It begins with sharing where a twin fetches the same bytes already (engine.twins).
 """
 
 from collections.abc import Callable, Collection
@@ -30,8 +32,10 @@ from reconciler.engine.offers import TrackOffers
 from reconciler.engine.order import TrackOrder
 from reconciler.engine.receipts import Receipts
 from reconciler.engine.schedule import Fetching
+from reconciler.engine.sharing import Claim
+from reconciler.engine.twins import NO_LEGACY, Legacy, Place
 from reconciler.ids import ChunkIndex, Root, Sha256, TrackPosition
-from reconciler.overlay.merkle import root_of
+from reconciler.overlay.merkle import chunk_count, root_of
 from reconciler.sources.base import Offer, PeerKey, Variant
 from reconciler.traces.model import EventType
 
@@ -43,6 +47,7 @@ CONTENT_TRIES_MAX = 2
 class AttemptPhase(StrEnum):
     """Where an attempt is."""
 
+    SHARING = "sharing"
     OPENING = "opening"
     FETCHING = "fetching"
     VERIFYING = "verifying"
@@ -63,9 +68,11 @@ class Attempt:
         usable: Callable[[PeerKey], bool],
         ban: Callable[[PeerKey, str], None],
         chosen: str,
+        claim: Claim | None,
     ) -> None:
-        """`chosen` says why this variant, for the trace."""
+        """`chosen` says why this variant, for the trace; `claim` is to its bytes, None = they are not shared."""
         self.variant = variant
+        self.claim = claim
         self.part_id = variant.id
         """What its part file is known by; stays when the bytes get a better name."""
         self.phase = AttemptPhase.OPENING
@@ -93,8 +100,12 @@ class Attempt:
         """Its own offers, the helpers', and both: the same object while neither changes."""
         self._list = None if variant.root is None else ChunkListSearch(variant, out=out, usable=usable, ban=ban)
         self._kept: tuple[tuple[ChunkIndex, ChunkPrint], ...] | None = None
+        self._copying = False
         self._content_failures = 0
-        self._open_part()
+        if claim is None or claim.leader is None:
+            self._open_part(NO_LEGACY if claim is None else claim.legacy)
+        else:
+            self.phase = AttemptPhase.SHARING
 
     # ---- what others ask of it ---------------------------------------------------------------------------------------
 
@@ -108,7 +119,7 @@ class Attempt:
         """Whether a command is out whose answer will move it on."""
         if self.phase is AttemptPhase.OPENING:
             return self._kept is None or (self._list is not None and self._list.awaits_answer)
-        return self.phase is AttemptPhase.VERIFYING
+        return self.phase in (AttemptPhase.SHARING, AttemptPhase.VERIFYING)
 
     @property
     def provisional(self) -> bool:
@@ -167,10 +178,19 @@ class Attempt:
 
     # ---- opening -----------------------------------------------------------------------------------------------------
 
-    def _open_part(self) -> None:
+    def twin_moved(self, leader: Place | None, legacy: Legacy) -> None:
+        """Another twin fetches the bytes now, or none does: then go on with what the last one left."""
+        if self.claim is None or self.phase is not AttemptPhase.SHARING:
+            return
+        self.claim.leader = leader
+        if leader is None:
+            self._open_part(legacy)
+
+    def _open_part(self, legacy: Legacy) -> None:
         self._kept = None
+        self._copying = bool(legacy.published or legacy.whole)
         self.phase = AttemptPhase.OPENING
-        self._out.append(OpenPart(position=self.position, variant=self.variant, part_id=self.part_id))
+        self._out.append(OpenPart(position=self.position, variant=self.variant, part_id=self.part_id, legacy=legacy))
 
     def open(self, *, search_over: bool) -> None:
         """Ask for the chunk list where one can be had; begin to fetch once part and list are settled.
@@ -178,6 +198,11 @@ class Attempt:
         While the search goes on, a peer that has the list may yet be found: only after it are provisional bytes settled
         for.
         """
+        if self._kept is None and self._copying:
+            return  # all of it may be here in a moment
+        if self._kept is not None and len(self._kept) == chunk_count(self.variant.size):
+            self._start_fetching(self._kept)  # the whole will be judged: nobody need be asked for a list
+            return
         if self._list is not None and self.chunk_hashes is None:
             self._list.ask(self._offers.of(self.variant))
             self.chunk_hashes = self._list.hashes
@@ -352,7 +377,7 @@ class Attempt:
                 self.refuse(why, fatal=True)
                 return
         self.plan = None
-        self._open_part()
+        self._open_part(NO_LEGACY)
 
     def _next_alone(self) -> PeerKey | None:
         """A peer that can bring the whole file by itself."""
@@ -368,6 +393,9 @@ class Attempt:
             here = len(self.receipts.prints)
             assert here == self.plan.chunks_had, "a chunk is here without its print, or the other way about"
         match self.phase:
+            case AttemptPhase.SHARING:
+                assert self.claim is not None
+                assert self.claim.leader is not None, "shares, and nobody fetches"
             case AttemptPhase.OPENING | AttemptPhase.REFUSED:
                 pass
             case AttemptPhase.FETCHING:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from reconciler.engine.events import TransferId
-from reconciler.sources.base import PeerKey
+from reconciler.engine.twins import Claimed, Place
+from reconciler.ids import TrackPosition
+from reconciler.sources.base import Offer, PeerKey, Variant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,4 +118,22 @@ class Commons(Protocol):
 
     def next_turn(self, now: float) -> float | None:
         """When the job should ask again though nothing happens; None where it is told."""
+        ...
+
+    # ---- twins -------------------------------------------------------------------------------------------------------
+
+    def claim(self, position: TrackPosition, variant: Variant) -> tuple[Place, Claimed] | None:
+        """Claim a variant's bytes for a track of the job: its place, and what became of it; None where nothing names
+        the bytes.
+        """
+        ...
+
+    def leave(self, place: Place, *, published: str = "", whole: bool = False) -> None:
+        """Fetch or wait no longer; `published` is the path of the file, if it came to that, `whole` tells that its part
+        is whole, verified, and stays.
+        """
+        ...
+
+    def lend(self, leader: Place, offers: tuple[Offer, ...]) -> None:
+        """Let whoever fetches the same bytes ask these peers too."""
         ...

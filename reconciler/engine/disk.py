@@ -37,6 +37,7 @@ from reconciler.engine.events import (
     WholeVerified,
 )
 from reconciler.engine.hold import trouble_of
+from reconciler.engine.inherit import take_over
 from reconciler.engine.order import JobOrder, TrackOrder
 from reconciler.engine.partfile import PartName, PartStore
 from reconciler.engine.prints import differing
@@ -116,6 +117,9 @@ class JobDisk:
                 return adopted
             if self._album is not None:
                 self._album.reclaim(self._shelves.parts.path_of(part, self._root), _name(track, variant))
+            taken = take_over(command.legacy, self._shelves.parts, part, allowed_root=self._root, variant=variant)
+            if taken is not None:
+                return PartOpened(position=command.position, part_id=command.part_id, kept=taken)
             self._shelves.parts.inherit(part, allowed_root=self._root, unless_at=self._positions_of(track))
             _, kept = self._shelves.parts.open(
                 part,

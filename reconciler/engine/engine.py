@@ -143,7 +143,7 @@ class Engine:
             order,
             etiquettes=self._etiquettes(order.constraints),
             patience=self._patience,
-            commons=self._neighbours.seat(order.job_id, priority=order.priority),
+            commons=self._neighbours.seat(order),
         )
         return JobRunner(
             machine,
@@ -187,6 +187,7 @@ class Engine:
             self._orders.pop(order.job_id, None)
             self._neighbours.leave(order.job_id, self._clock.monotonic())
         self._on_change(order.job_id)
+        self._pass_on()
         await self._memory.write()
         self._pass_on()
 
@@ -197,7 +198,12 @@ class Engine:
             self._pass_on()
 
     def _pass_on(self, stepped: JobId | None = None) -> None:
-        """Tell jobs what they have to know because of others; `stepped` has just looked for itself."""
+        """Tell jobs what they have to know because of others; `stepped` has just looked for itself.
+
+        Nothing once the engine closes: no job takes over what another one will go on with at the next start.
+        """
+        if not self._open.is_set():
+            return
         for job_id, word in self._neighbours.take_words():
             if job_id in self._running:
                 self._running[job_id][0].deliver(word)

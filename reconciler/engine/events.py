@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NewType
 
 from reconciler.engine.order import JobOrder
+from reconciler.engine.twins import NO_LEGACY, Legacy, Place
 from reconciler.ids import ChunkIndex, Root, Sha256, TrackPosition
 from reconciler.sources.base import Found, Offer, PeerKey, Variant, Want
 from reconciler.traces.model import EventType
@@ -95,6 +96,26 @@ DiskTrouble = Literal[
     "refused",  # anything else: a path that is not safe, a permission
 ]
 """What is wrong with our own disk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartClosed:
+    """Nothing is written to a part any more."""
+
+    position: TrackPosition
+    part_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwinMoved:
+    """What an attempt waits for, whose bytes another one fetches, has changed."""
+
+    position: TrackPosition
+    place: Place
+    """Which attempt."""
+    leader: Place | None
+    """Who fetches them now; None = nobody: go on with the legacy."""
+    legacy: Legacy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +240,16 @@ class TimePassed:
     """A deadline that the machine named has come."""
 
 
-TrackEvent = ChunkListArrived | ChunkListRefused | PartOpened | DiskRefused | WholeVerified | WholeRefused | Published
+TrackEvent = (
+    ChunkListArrived
+    | ChunkListRefused
+    | PartOpened
+    | TwinMoved
+    | DiskRefused
+    | WholeVerified
+    | WholeRefused
+    | Published
+)
 """What concerns one track."""
 
 Event = (
@@ -233,6 +263,7 @@ Event = (
     | TransferFailed
     | OrderChanged
     | StopAsked
+    | PartClosed
     | PeerJudged
     | TimePassed
 )
@@ -265,6 +296,8 @@ class OpenPart:
     position: TrackPosition
     variant: Variant
     part_id: str
+    legacy: Legacy = NO_LEGACY
+    """What a twin has left that wanted the same bytes: taken over where it is more than what is here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,7 +314,7 @@ class DiscardPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosePart:
-    """Write no more to this part; it stays on disk, and another track of the job may take it over. Not answered."""
+    """Write no more to this part; it stays on disk, and another track may take it over. Answered by PartClosed."""
 
     position: TrackPosition
     part_id: str

@@ -27,6 +27,7 @@ from reconciler.engine.events import (
     Event,
     Note,
     OrderChanged,
+    PartClosed,
     PartOpened,
     PeerConnected,
     PeerJudged,
@@ -40,6 +41,7 @@ from reconciler.engine.events import (
     TrackEvent,
     TransferEnded,
     TransferFailed,
+    TwinMoved,
     WholeRefused,
     WholeVerified,
 )
@@ -48,6 +50,7 @@ from reconciler.engine.notes import chunk_note, trouble_note
 from reconciler.engine.order import JobOrder, JobProgress, TrackOrder
 from reconciler.engine.pace import Patience
 from reconciler.engine.peers import Peer
+from reconciler.engine.sharing import Sharing
 from reconciler.engine.standing import Outcome, album_ready, error_of, held_up, outcome_of
 from reconciler.engine.swarm import Swarm
 from reconciler.engine.track import Phase, Rules, TrackMachine
@@ -78,6 +81,7 @@ class JobMachine:
         self._dispatch = Dispatch(
             self._swarm, cap=cap, out=self._out, waiting_bytes=self._waiting_bytes, commons=commons
         )
+        self._sharing = Sharing(commons, self._out)
         self._rescue = patience.rescue
         self._tracks = {track.want.position: self._new_track(track) for track in order.tracks}
         self._out.append(
@@ -90,7 +94,14 @@ class JobMachine:
         self._advance.seek(etiquettes, tuple(track.want for track in order.tracks))
 
     def _new_track(self, track: TrackOrder) -> TrackMachine:
-        return TrackMachine(track, rules=self._rules, out=self._out, usable=self._swarm.usable, ban=self._ban)
+        return TrackMachine(
+            track,
+            rules=self._rules,
+            out=self._out,
+            usable=self._swarm.usable,
+            ban=self._ban,
+            sharing=self._sharing,
+        )
 
     @property
     def _rules(self) -> Rules:
@@ -164,6 +175,8 @@ class JobMachine:
                 self._order_changed(event.order, now)
             case StopAsked():
                 self._end("stopped")
+            case PartClosed():
+                self._sharing.part_closed(event.position, event.part_id)
             case PeerJudged():
                 self._peer_judged(event)
             case TimePassed():
@@ -181,6 +194,8 @@ class JobMachine:
                 track.list_refused(event)
             case PartOpened():
                 track.part_opened(event)
+            case TwinMoved():
+                track.twin_moved(event)
             case DiskRefused():
                 self._disk_refused(track, event)
             case WholeVerified():
@@ -311,7 +326,9 @@ class JobMachine:
             track.rescue.ended(now, "not wanted any more")
         for attempt in track.attempts:
             self._swarm.cancel_plan(attempt.plan)
-            self._out.append(ClosePart(position=track.position, part_id=attempt.part_id))
+            if attempt.claim is None:
+                self._out.append(ClosePart(position=track.position, part_id=attempt.part_id))
+        track.let_go()
 
     def _disk_refused(self, track: TrackMachine, event: DiskRefused) -> None:
         if not track.is_done and track.phase is not Phase.HELD:

@@ -4,14 +4,21 @@ Owns: one job's view of it (`Seat`), and what a job has to be told because of an
 fetches (engine.job), or keeps anything on a disk.
 """
 
+import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 
 from reconciler.engine.commons import Ask, Prior
-from reconciler.engine.events import PeerJudged, TransferId
+from reconciler.engine.events import PeerJudged, PeersFound, TransferId, TwinMoved
+from reconciler.engine.order import JobOrder
 from reconciler.engine.reputation import Book, Sight
 from reconciler.engine.shares import Shares
-from reconciler.ids import JobId
-from reconciler.sources.base import PeerKey
+from reconciler.engine.twins import Claimed, News, Place, Twins, keys_of
+from reconciler.ids import JobId, TrackPosition
+from reconciler.sources.base import Offer, PeerKey, Variant
+
+Word = PeerJudged | PeersFound | TwinMoved
+"""What a job may have to be told because of another."""
 
 
 class Neighbours:
@@ -23,7 +30,10 @@ class Neighbours:
         self.shares = Shares(bandwidth_bytes_per_s=bandwidth_bytes_per_s)
         self._wall_ahead_s = 0.0
         self._seats: dict[JobId, Seat] = {}
-        self._words: list[tuple[JobId, PeerJudged]] = []
+        self._words: list[tuple[JobId, Word]] = []
+        self._twins = Twins()
+        self._priorities: dict[JobId, int] = {}
+        self._places = itertools.count(1)
 
     def tell_time(self, *, wall: float, monotonic: float) -> None:
         """Say what time it is for people; jobs give the monotonic one."""
@@ -33,17 +43,20 @@ class Neighbours:
         """The time for people at monotonic time `now`."""
         return now + self._wall_ahead_s
 
-    def seat(self, job_id: JobId, *, priority: int) -> "Seat":
+    def seat(self, order: JobOrder) -> "Seat":
         """Let a job take part until it leaves."""
-        self.shares.join(job_id, priority=priority)
-        self._seats[job_id] = seat = Seat(job_id, self)
+        self._priorities[order.job_id] = order.priority
+        self.shares.join(order.job_id, priority=order.priority)
+        self._seats[order.job_id] = seat = Seat(order.job_id, self, allowed_root=order.allowed_root)
         return seat
 
     def leave(self, job_id: JobId, now: float) -> None:
         """A job has ended; what it saw is kept, what it had is free."""
         self._harvest(job_id, now)
         self._seats.pop(job_id, None)
+        self._priorities.pop(job_id, None)
         self.shares.leave(job_id)
+        self._pass_on(self._twins.leave_all(job_id))
 
     def harvest(self, now: float) -> None:
         """Let what every job has seen join what is known."""
@@ -64,7 +77,66 @@ class Neighbours:
         for peer in forgotten:
             self._words += [(job_id, PeerJudged(peer=peer, banned="")) for job_id in self._seats]
 
-    def take_words(self) -> list[tuple[JobId, PeerJudged]]:
+    # ---- twins -------------------------------------------------------------------------------------------------------
+
+    def claim(
+        self, job_id: JobId, position: TrackPosition, variant: Variant, *, allowed_root: str
+    ) -> tuple[Place, Claimed] | None:
+        """Claim a variant's bytes; see engine.commons.Commons."""
+        keys = keys_of(variant)
+        if not keys:
+            return None
+        place = Place(
+            job_id=job_id,
+            position=position,
+            part_id=variant.id,
+            allowed_root=allowed_root,
+            number=next(self._places),
+        )
+        claimed = self._twins.claim(place, keys)
+        self._weigh()
+        return place, claimed
+
+    def leave_twin(self, place: Place, *, published: str, whole: bool) -> None:
+        """Somebody fetches or waits no longer."""
+        self._pass_on(self._twins.leave(place, published=published, whole=whole))
+
+    def lend(self, leader: Place, offers: tuple[Offer, ...]) -> None:
+        """Let a leader know of more peers that have its bytes."""
+        found = tuple(replace(offer, position=leader.position) for offer in offers)
+        if found and leader.job_id in self._seats:
+            self._words.append((leader.job_id, PeersFound(found=found)))
+
+    def weigh(self, job_id: JobId, priority: int) -> None:
+        """A job has another priority."""
+        self._priorities[job_id] = priority
+        self._weigh()
+
+    def _pass_on(self, news: Iterable[News]) -> None:
+        for each in news:
+            moved = TwinMoved(position=each.place.position, place=each.place, leader=each.leader, legacy=each.legacy)
+            self._words.append((each.place.job_id, moved))
+        self._weigh()
+
+    def _weigh(self) -> None:
+        """Give each job the share of its priority, or of the highest that waits for it: a job that matters must not be
+        held up by one that does not.
+        """
+        weights = dict(self._priorities)
+        follows = self._twins.followers()
+        for _ in weights:  # as often as a chain of jobs that wait for each other can be long
+            before = dict(weights)
+            for waiter, leader in follows:
+                if waiter in weights and leader in weights:
+                    weights[leader] = max(weights[leader], weights[waiter])
+            if weights == before:
+                break
+        for job_id, priority in weights.items():
+            self.shares.weigh(job_id, priority=priority)
+
+    # ---- words -------------------------------------------------------------------------------------------------------
+
+    def take_words(self) -> list[tuple[JobId, Word]]:
         """What jobs have to be told, in order; each word is given out once."""
         words, self._words = self._words, []
         return words
@@ -78,8 +150,9 @@ class Neighbours:
 class Seat:
     """One job's view of what is shared; see engine.commons.Commons."""
 
-    def __init__(self, job_id: JobId, neighbours: Neighbours) -> None:
+    def __init__(self, job_id: JobId, neighbours: Neighbours, *, allowed_root: str) -> None:
         self._job_id = job_id
+        self._allowed_root = allowed_root
         self._neighbours = neighbours
         # Bounded by the peers of a job (engine.swarm.PEERS_MAX): only who was asked is seen.
         self._sights: dict[PeerKey, Sight] = {}
@@ -134,7 +207,7 @@ class Seat:
 
     def weigh(self, priority: int) -> None:
         """Let the job's share follow another priority."""
-        self._neighbours.shares.weigh(self._job_id, priority=priority)
+        self._neighbours.weigh(self._job_id, priority)
 
     def take_calls(self, now: float) -> frozenset[PeerKey]:
         """The peers that the job should look at: its turn has come there."""
@@ -179,3 +252,17 @@ class Seat:
     def next_turn(self, now: float) -> float | None:
         """When the job should ask again though nothing happens."""
         return self._neighbours.shares.next_turn(self._job_id, now)
+
+    # ---- twins -------------------------------------------------------------------------------------------------------
+
+    def claim(self, position: TrackPosition, variant: Variant) -> tuple[Place, Claimed] | None:
+        """Claim a variant's bytes for a track of the job."""
+        return self._neighbours.claim(self._job_id, position, variant, allowed_root=self._allowed_root)
+
+    def leave(self, place: Place, *, published: str = "", whole: bool = False) -> None:
+        """Fetch or wait no longer; see engine.commons.Commons."""
+        self._neighbours.leave_twin(place, published=published, whole=whole)
+
+    def lend(self, leader: Place, offers: tuple[Offer, ...]) -> None:
+        """Let whoever fetches the same bytes ask these peers too."""
+        self._neighbours.lend(leader, offers)

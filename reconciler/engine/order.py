@@ -63,6 +63,8 @@ class TrackProgress:
     """0 until a variant is chosen."""
     rescued: bool = False
     """Whether its origin is behind and the overlay helps."""
+    shares: str = ""
+    """`shares the transfer of job ..., track ...` while that brings its bytes; empty otherwise."""
     error: str = ""
     """Why it failed, for a person; empty otherwise."""
     path: str = ""

@@ -132,6 +132,14 @@ class PartStore:
                     old.rename(path)
                 return
 
+    def begin_journal(
+        self, name: PartName, *, allowed_root: Path, size: int, kept: tuple[tuple[ChunkIndex, ChunkPrint], ...]
+    ) -> None:
+        """Start the journal of a part whose bytes come from elsewhere than a peer."""
+        path = self.path_of(name, allowed_root)
+        with _disk("write the journal of", path):
+            _write_journal(path.with_suffix(".journal"), _header(name.part_id, size), kept)
+
     def discard(self, name: PartName, *, allowed_root: Path) -> None:
         """Remove a part and its journal; nothing happens where there is none."""
         path = self.path_of(name, allowed_root)

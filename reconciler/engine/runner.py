@@ -25,6 +25,7 @@ from reconciler.engine.events import (
     Note,
     OpenPart,
     OrderChanged,
+    PartClosed,
     PartOpened,
     PeersFound,
     Publish,
@@ -253,6 +254,7 @@ class JobRunner:
     async def _close(self, command: ClosePart) -> None:
         async with self._disk_turn[command.position]:
             await asyncio.to_thread(self._let_go, command.position, command.part_id)
+        self.deliver(PartClosed(position=command.position, part_id=command.part_id))
 
     async def _on_disk(self, command: DiskCommand, disk: JobDisk) -> None:
         """One step on the disk; the steps of a track keep their order, those of different tracks do not wait for each

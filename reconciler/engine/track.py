@@ -27,6 +27,7 @@ from reconciler.engine.events import (
     PartOpened,
     Publish,
     Published,
+    TwinMoved,
     WholeRefused,
     WholeVerified,
 )
@@ -35,6 +36,7 @@ from reconciler.engine.offers import SearchState, TrackOffers, reasons_of
 from reconciler.engine.order import TrackOrder, TrackPhase, TrackProgress
 from reconciler.engine.pace import RescuePolicy
 from reconciler.engine.rescue import Rescue
+from reconciler.engine.sharing import Claim, Sharing
 from reconciler.engine.variants import Choice
 from reconciler.ids import TrackPosition
 from reconciler.manifests.model import Constraints
@@ -88,6 +90,7 @@ class TrackMachine:
         out: list[Command],
         usable: Callable[[PeerKey], bool],
         ban: Callable[[PeerKey, str], None],
+        sharing: Sharing,
     ) -> None:
         self.order = order
         self.phase = Phase.SEEKING
@@ -104,6 +107,7 @@ class TrackMachine:
         self._out = out
         self._usable = usable
         self._ban = ban
+        self._sharing = sharing
 
     # ---- what others ask of it ---------------------------------------------------------------------------------------
 
@@ -120,7 +124,12 @@ class TrackMachine:
     @property
     def is_open(self) -> bool:
         """Whether it takes up disk and peers, or is to as soon as the disk lets it."""
-        return self.phase in (Phase.FETCHING, Phase.HELD, Phase.PUBLISHING)
+        return self.phase in (Phase.FETCHING, Phase.HELD, Phase.PUBLISHING) and not self._shares
+
+    @property
+    def _shares(self) -> bool:
+        """Whether a twin brings its bytes."""
+        return bool(self.attempts) and all(each.phase is AttemptPhase.SHARING for each in self.attempts)
 
     @property
     def is_waiting(self) -> bool:
@@ -157,6 +166,8 @@ class TrackMachine:
         shown = "held" if self.hold.active and not self.is_done else _SHOWN[self.phase]
         if self.phase is Phase.FETCHING and first and first.phase in (AttemptPhase.VERIFYING, AttemptPhase.WHOLE):
             shown = "verifying"
+        elif self.phase is Phase.FETCHING and self._shares:
+            shown = "pending"
         return TrackProgress(
             position=self.position,
             title=self.order.title,
@@ -164,6 +175,7 @@ class TrackMachine:
             bytes_done=size if self.phase is Phase.COMPLETED else first.bytes_had if first else 0,
             bytes_total=size,
             rescued=self.rescue is not None and self.rescue.lag is not None,
+            shares=first.claim.text if first and first.claim else "",
             error=self.error,
             path=self.path,
         )
@@ -193,8 +205,11 @@ class TrackMachine:
     # ---- seeking -----------------------------------------------------------------------------------------------------
 
     def add_offer(self, offer: Offer, now: float) -> None:
-        """Remember an offer."""
-        self.offers.add(offer, now)
+        """Remember an offer; a twin that brings the same bytes hears of it too."""
+        if self.offers.add(offer, now):
+            for attempt in self.attempts:
+                if attempt.claim is not None and attempt.offers().get(offer.peer) is offer:
+                    self._sharing.lend(attempt.claim, (offer,))
 
     def seek(
         self,
@@ -214,13 +229,15 @@ class TrackMachine:
             self.fail(self.offers.why_none(choice))
 
     def _begin(self, choice: Choice) -> None:
-        attempt = self.attempt(choice.acceptable[0], chosen=_why_chosen(choice))
+        variant = choice.acceptable[0]
+        claim = self._sharing.claim(self.position, variant, self.offers.of(variant).values())
+        attempt = self.attempt(variant, chosen=_why_chosen(choice), claim=claim)
         if self._rules.rescue.enabled:
             self.rescue = Rescue(attempt, self._rules.rescue, out=self._out, usable=self._usable, ban=self._ban)
         self.phase = Phase.FETCHING
 
-    def attempt(self, variant: Variant, *, chosen: str) -> Attempt:
-        """Try a variant, beside what is tried already."""
+    def attempt(self, variant: Variant, *, chosen: str, claim: Claim | None) -> Attempt:
+        """Try a variant, beside what is tried already; `claim` is to its bytes, None = they are not shared."""
         attempt = Attempt(
             self.order,
             variant,
@@ -229,6 +246,7 @@ class TrackMachine:
             usable=self._usable,
             ban=self._ban,
             chosen=chosen,
+            claim=claim,
         )
         self.attempts.append(attempt)
         return attempt
@@ -262,9 +280,22 @@ class TrackMachine:
         for attempt in self._of_part(event.part_id):
             attempt.part_opened(event)
 
+    def twin_moved(self, event: TwinMoved) -> None:
+        """Somebody else fetches the bytes that are wanted here too, or nobody does any more."""
+        for attempt in self.attempts:
+            if attempt.claim is not None and attempt.claim.place == event.place:
+                attempt.twin_moved(event.leader, event.legacy)
+                self._sharing.tell(attempt.claim, attempt.variant)
+                self._sharing.lend(attempt.claim, attempt.offers().values())
+
+    def let_go(self) -> None:
+        """It is not wanted any more; its parts stay for whoever wants the same."""
+        self._sharing.let_go([attempt.claim for attempt in self.attempts])
+
     def drop(self, attempt: Attempt) -> None:
         """Take an attempt that was refused out; seek another variant when it was the last one."""
         self.attempts.remove(attempt)
+        self._sharing.let_go([attempt.claim])
         self.offers.refuse(attempt.variant.id, attempt.refusal)
         joined = self.rescue.joined if self.rescue is not None and self.rescue.attempt is attempt else None
         if joined is not None:
@@ -289,6 +320,7 @@ class TrackMachine:
 
     def finish(self, attempt: Attempt, now: float) -> None:
         """Ask for the name of the first attempt that is whole, or be ready for it; the others are let go."""
+        self._sharing.let_go([other.claim for other in self.attempts if other is not attempt])
         self.attempts = [attempt]
         self.phase = Phase.READY
         if self.rescue is not None:
@@ -301,7 +333,10 @@ class TrackMachine:
             chunk_hashes=tuple(each.digest for each in attempt.receipts.in_order()),
             sha256=attempt.sha256,
         )
-        if not self._rules.album:
+        if self._rules.album:
+            # The album may wait for others; a twin need not: the part is whole, and stays where it is.
+            self._sharing.whole(attempt.claim)
+        else:
             self._out.append(self.publish())
 
     def publish(self) -> Publish:
@@ -313,6 +348,7 @@ class TrackMachine:
     def published(self, event: Published) -> None:
         """The file has its name."""
         for left in self.attempts:
+            self._sharing.published(left.claim, event.path)
             if left.phase not in (AttemptPhase.WHOLE, AttemptPhase.REFUSED):
                 left.refuse("the file is published")
         self.phase = Phase.COMPLETED
@@ -327,8 +363,11 @@ class TrackMachine:
             return
         if self.rescue is not None:
             self.rescue.ended(now, "the disk stands in the way")
-        # An open file keeps a person from unmounting the disk that they want to mend.
-        self._out += [ClosePart(position=self.position, part_id=each.part_id) for each in self.attempts]
+        # An open file keeps a person from unmounting the disk that they want to mend. A twin may have another disk.
+        self.let_go()
+        self._out += [
+            ClosePart(position=self.position, part_id=each.part_id) for each in self.attempts if each.claim is None
+        ]
         self.attempts = []
         self.rescue = None
         self._sealed = None
@@ -354,6 +393,7 @@ class TrackMachine:
 
     def fail(self, message: str, *, retriable: bool = True) -> None:
         """End without a file."""
+        self.let_go()
         self.phase = Phase.FAILED
         self.error = message
         self.retriable = retriable

@@ -105,6 +105,8 @@ def _track_fields(track: TrackProgress, before: int | None, past_s: float) -> di
     fields |= {"bytes_done": track.bytes_done, "bytes_total": track.bytes_total}
     if track.rescued:
         fields["rescued"] = True
+    if track.shares:
+        fields["shares"] = track.shares
     if before is not None and past_s > 0.0:
         fields["bytes_per_second"] = max(0, int((track.bytes_done - before) / past_s))
     return fields | ({"error": shown(track.error)} if track.error else {})

@@ -29,6 +29,7 @@ from reconciler.engine.events import (
     FetchChunkList,
     Note,
     OpenPart,
+    PartClosed,
     PartOpened,
     PeersFound,
     Publish,
@@ -162,7 +163,7 @@ class World:
             self.order,
             etiquettes=etiquettes,
             patience=Patience(stall_timeout_s=self.scene.stall_timeout_s, rescue=RescuePolicy()),
-            commons=Neighbours(bandwidth_bytes_per_s=0.0).seat(self.order.job_id, priority=self.order.priority),
+            commons=Neighbours(bandwidth_bytes_per_s=0.0).seat(self.order),
         )
 
     # ---- running -----------------------------------------------------------------------------------------------------
@@ -273,7 +274,7 @@ class World:
             case OpenPart():
                 self._later(DISK_S, self._refused(command.position) or self._open(command))
             case ClosePart():
-                pass
+                self._later(DISK_S, PartClosed(position=command.position, part_id=command.part_id))
             case DiscardPart():
                 self.result.disk[command.position] = {}
             case Read():

@@ -21,6 +21,7 @@ from reconciler.engine.events import (
     FetchChunkList,
     Note,
     OpenPart,
+    PartClosed,
     PeersFound,
     Publish,
     PublishAlbum,
@@ -218,7 +219,7 @@ class _Run:
             order,
             etiquettes={"overlay": Etiquette(requests_in_flight_max=2)},
             patience=Patience(stall_timeout_s=15.0, rescue=RescuePolicy()),
-            commons=Neighbours(bandwidth_bytes_per_s=0.0).seat(JOB, priority=0),
+            commons=Neighbours(bandwidth_bytes_per_s=0.0).seat(order),
         )
         self._inbox = deque()
         self._begun_s = self._clock.now_s
@@ -270,7 +271,7 @@ class _Run:
             case OpenPart():
                 self._inbox.append(self._disk.open(command))
             case ClosePart():
-                pass
+                self._inbox.append(PartClosed(position=command.position, part_id=command.part_id))
             case Read():
                 self._read(command)
             case CancelRead():

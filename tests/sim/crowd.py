@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from sim.world import SimPeer, World, order_of
 
-from reconciler.engine.events import ChunkArrived, TimePassed
+from reconciler.engine.events import ChunkArrived, StopAsked, TimePassed
 from reconciler.engine.neighbours import Neighbours
 from reconciler.ids import JobId
 
@@ -21,7 +21,10 @@ def job_id(number: int) -> JobId:
 
 @dataclass(kw_only=True)
 class Crowd:
-    """Jobs with these sizes of files and priorities, all of which may ask all `peers`."""
+    """Jobs with these sizes of files and priorities, all of which may ask all `peers`.
+
+    Their files differ, unless they are `twins`: a file of one size at one position is one content then.
+    """
 
     sizes: list[list[int]]
     priorities: list[int]
@@ -29,6 +32,9 @@ class Crowd:
     bandwidth_bytes_per_s: float = 0.0
     in_flight_max: int = 2
     seed: int = 0
+    twins: bool = False
+    album: bool = False
+    """Whether the files of each of `sizes` are published all at once."""
     arrivals: list[tuple[float, JobId, int]] = field(default_factory=list)
     """When which job was sent how many bytes."""
 
@@ -36,17 +42,32 @@ class Crowd:
         self.now = 0.0
         self.neighbours = Neighbours(bandwidth_bytes_per_s=self.bandwidth_bytes_per_s)
         self.worlds: dict[JobId, World] = {}
-        for number, (sizes, priority) in enumerate(zip(self.sizes, self.priorities, strict=True)):
-            order = replace(order_of(sizes), job_id=job_id(number), priority=priority)
-            self.worlds[order.job_id] = World(
-                order=order,
-                sizes=sizes,
-                peers=self.peers,
-                seed=self.seed + number,
-                in_flight_max=self.in_flight_max,
-                neighbours=self.neighbours,
-            )
-            self.worlds[order.job_id]._obey()
+        for sizes, priority in zip(self.sizes, self.priorities, strict=True):
+            self.add(sizes, priority=priority, album=self.album)
+
+    def add(self, sizes: list[int], *, priority: int, peers: list[SimPeer] | None = None, album: bool = False) -> World:
+        """Begin one more job; `peers` are those that it knows, None = all."""
+        number = len(self.worlds)
+        # A byte more is another file.
+        sizes = sizes if self.twins else [size + number for size in sizes]
+        order = replace(order_of(sizes), job_id=job_id(number), priority=priority)
+        if album:
+            order = replace(order, album="")
+        self.worlds[order.job_id] = world = World(
+            order=order,
+            sizes=sizes,
+            peers=self.peers if peers is None else peers,
+            seed=self.seed + number,
+            in_flight_max=self.in_flight_max,
+            others=self.worlds,
+            neighbours=self.neighbours,
+        )
+        for other in self.worlds.values():  # what one job knows of peers, it may lend to another
+            world._by_name |= {name: peer for name, peer in other._by_name.items() if name not in world._by_name}
+            other._by_name |= world._by_name
+        world._now = self.now
+        world._obey()
+        return world
 
     @property
     def received(self) -> Counter[JobId]:
@@ -56,6 +77,10 @@ class Crowd:
             sums[job] += size
         return sums
 
+    def stop(self, job: JobId) -> None:
+        """Have a job stopped by a person."""
+        self.worlds[job].tell(StopAsked(), self.now)
+
     def run(self, *, until_s: float = 36_000.0) -> None:
         """Run until every job has ended, nothing happens any more, or virtual time is up."""
         while self.running():
@@ -63,9 +88,10 @@ class Crowd:
             if not due:
                 raise AssertionError(f"at {self.now} s nothing will ever happen to {sorted(self.running())}")
             at, job = min(due)
-            self.now = max(self.now, at)
-            if self.now > until_s:
+            if at > until_s:
+                self.now = max(self.now, until_s)
                 return
+            self.now = max(self.now, at)
             self._step(job)
 
     def running(self) -> dict[JobId, World]:

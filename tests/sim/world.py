@@ -26,6 +26,7 @@ from reconciler.engine.events import (
     FetchChunkList,
     Note,
     OpenPart,
+    PartClosed,
     PartOpened,
     PeerConnected,
     PeersFound,
@@ -141,6 +142,8 @@ class World:
     """What our own disk answers to a step for a track instead of doing it; None = it works."""
     stall_timeout_s: float = 15.0
     kept: dict[TrackPosition, dict[ChunkIndex, bytes]] = field(default_factory=dict)
+    others: dict[JobId, "World"] = field(default_factory=dict)
+    """The worlds of the jobs that run beside this one, by job."""
     neighbours: Neighbours = field(default_factory=lambda: Neighbours(bandwidth_bytes_per_s=0.0))
 
     def __post_init__(self) -> None:
@@ -156,7 +159,7 @@ class World:
             self.order,
             etiquettes={"overlay": etiquette},
             patience=Patience(stall_timeout_s=self.stall_timeout_s, rescue=RescuePolicy()),
-            commons=self.neighbours.seat(self.order.job_id, priority=self.order.priority),
+            commons=self.neighbours.seat(self.order),
         )
         self.result = Result(
             outcome=None,
@@ -230,6 +233,7 @@ class World:
             case FetchChunkList():
                 self._send_list(command)
             case OpenPart():
+                self._inherit(command)
                 on_disk = sorted(self.result.disk.setdefault(command.position, {}).items())
                 kept = tuple((chunk, ChunkPrint(digest=digest, checksum=digest)) for chunk, digest in on_disk)
                 opened = PartOpened(position=command.position, part_id=command.part_id, kept=kept)
@@ -237,7 +241,7 @@ class World:
             case DiscardPart():
                 self.result.disk[command.position] = {}
             case ClosePart():
-                pass
+                self._later(0.001, PartClosed(position=command.position, part_id=command.part_id))
             case Read():
                 self._serve(command)
             case CancelRead():
@@ -256,8 +260,25 @@ class World:
         answer: Event | None = self.refusal(position)
         if answer is None:
             self.result.published.append(position)
-            answer = Published(position=position, generation=1, path=f"/music/{position}", how="published")
+            generation = self.machine.order.generation
+            answer = Published(
+                position=position, generation=generation, path=f"/{self.order.job_id}/{position}", how="published"
+            )
         self._later(0.01, answer)
+
+    def _inherit(self, command: OpenPart) -> None:
+        """Take what a twin has left: a copy of its published file, or its part itself."""
+        legacy, own = command.legacy, self.result.disk.setdefault(command.position, {})
+        if legacy.whole is not None:
+            own.update(self.others[legacy.whole.job_id].result.disk[legacy.whole.position])
+        elif legacy.published:
+            _, job_id, position = legacy.published.split("/")
+            own.update(self.others[JobId(job_id)].result.disk[TrackPosition(int(position))])
+        else:
+            for place in legacy.parts:
+                theirs = self.others[place.job_id].result.disk
+                if theirs is not self.result.disk or place.position != command.position:
+                    own.update(theirs.pop(place.position, {}))
 
     def _take_note(self, note: Note) -> None:
         self.result.notes.append(note)

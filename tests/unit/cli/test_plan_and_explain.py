@@ -205,6 +205,30 @@ def test_explain_tells_it_on_one_screen(world):
     assert "Holds:" not in text
 
 
+def test_explain_says_which_tracks_wait_for_a_twin(world):
+    """Those whose last step was to share, since the job began last; nothing of a job that does not run."""
+
+    def step(number, kind, action, track=""):
+        return event(number, type=kind, action=action, track_id=track, is_error=False, error_code="", metadata=twin)
+
+    twin = {"job": OTHER, "track": 7}
+    rows = [
+        step(1, EventType.TRACK_START, "shares", "3"),
+        step(2, EventType.JOB_START, "started"),
+        step(3, EventType.TRACK_START, "shares", "1"),
+        step(4, EventType.TRACK_START, "shares", "2"),
+        step(5, EventType.JOB_START, "changed"),
+        step(6, EventType.TRACK_START, "resumed", "1"),
+    ]
+    world.record(state=JobState.RUNNING)
+    world.write(lambda database: database.write(lambda c: c.executemany(INSERT_EVENT, rows)).result())
+    shared = f"shares the transfer of job {OTHER}, track 7"
+    assert world.data("job", "explain", JOB)["holds"] == [{"what": "track 2", "why": shared}]
+    assert f"Holds:\n  track 2: {shared}\n" in world.run("job", "explain", JOB)
+    world.record(state=JobState.PENDING)
+    assert world.data("job", "explain", JOB)["holds"] == []
+
+
 def test_explain_lists_every_hold(world):
     """Rest, another node, jobs that it waits for in a circle, and what holds everything."""
     text = MANIFEST.replace("spec:\n", f"spec:\n  suspend: {{reason: later}}\n  node: attic\n  depends_on: [{OTHER}]\n")

@@ -80,7 +80,7 @@ class Stage:
             order,
             etiquettes=etiquettes,
             patience=Patience(stall_timeout_s=1000.0, rescue=policy),
-            commons=Neighbours(bandwidth_bytes_per_s=0.0).seat(order.job_id, priority=0),
+            commons=Neighbours(bandwidth_bytes_per_s=0.0).seat(order),
         )
         self.now = 0.0
         self.notes = []

@@ -12,7 +12,7 @@ from reconciler.engine.pace import Patience, RescuePolicy
 from reconciler.ids import ChunkIndex, TrackPosition
 from reconciler.manifests.model import Constraints
 from reconciler.simulation.behaviour import SimPeer
-from reconciler.simulation.content import JOB, digest_of, order_of
+from reconciler.simulation.content import digest_of, order_of
 from reconciler.simulation.measures import OF_USE
 from reconciler.simulation.world import Scene, World
 from reconciler.sources.base import Etiquette, PeerKey, PeerTrouble
@@ -198,7 +198,7 @@ def test_trouble_while_searching_is_told_and_ends_nothing():
         order_of((MB,)),
         etiquettes={"overlay": Etiquette(requests_in_flight_max=1)},
         patience=Patience(stall_timeout_s=15, rescue=RescuePolicy()),
-        commons=Neighbours(bandwidth_bytes_per_s=0.0).seat(JOB, priority=0),
+        commons=Neighbours(bandwidth_bytes_per_s=0.0).seat(order_of([1])),
     )
     assert any(isinstance(command, Search) for command in machine.commands())
     trouble = PeerTrouble(peer=PeerKey("overlay:x"), source="overlay", code="unreachable", message="no route")

@@ -1,5 +1,8 @@
 """What running jobs have in common: what one sees of a peer, the others and later ones know."""
 
+import itertools
+from dataclasses import replace
+
 from sim.world import JOB, SimPeer, World, order_of
 
 from reconciler.engine.events import PeerJudged, PeersFound
@@ -14,6 +17,7 @@ MB = 1_000_000
 OTHER = JobId("01HRQ4GSX9K47J7M5FK7VW8B13")
 ALL = frozenset(range(10_000))
 NOW = 1_790_000_000.0
+_files = itertools.count()
 A = PeerKey("overlay:a")
 
 
@@ -25,7 +29,8 @@ def neighbours():
 
 
 def fetch(common, peers, size=5 * MB, **world):
-    """Run one job to its end."""
+    """Run one job to its end; each wants another file, or it would copy that of the one before."""
+    size += next(_files)
     made = World(order=order_of([size]), sizes=[size], peers=peers, neighbours=common, **world)
     result = made.run()
     common.leave(JOB, made.result.seconds)
@@ -44,7 +49,7 @@ def test_what_a_job_sees_is_known_when_it_has_ended():
     result = fetch(common, [SimPeer(name="a", rate_bytes_per_s=4e6)])
     assert result.outcome == "completed"
     found = common.book.get(A)
-    assert (found.chunks_good, found.recent_bytes) == (20, 5 * MB)
+    assert (found.chunks_good, found.recent_bytes) == (20, sum(result.accepted_by.values()))
     assert 3e6 < common.book.prior(A, NOW).throughput_bytes_per_s < 5e6
     common.leave(JOB, 0.0)
     assert common.book.get(A).chunks_good == 20
@@ -53,7 +58,7 @@ def test_what_a_job_sees_is_known_when_it_has_ended():
 def test_what_a_running_job_sees_is_known_by_halves():
     """Each harvest takes what came since the last."""
     common = neighbours()
-    seat = common.seat(JOB, priority=0)
+    seat = common.seat(order_of([1]))
     for _ in range(2):
         seat.delivered(A, bytes_received=10, duration_s=1.0)
         seat.failed(A, timed_out=True)
@@ -115,7 +120,7 @@ def test_after_its_ban_a_liar_is_a_stranger():
 def test_a_liar_in_one_job_is_let_go_by_the_others_at_once():
     """What it owes them is free for others, and they say why."""
     common = neighbours()
-    other = common.seat(OTHER, priority=0)
+    other = common.seat(replace(order_of([1]), job_id=OTHER))
     world = World(order=order_of([5 * MB]), sizes=[5 * MB], peers=[SimPeer(name="a")], neighbours=common)
     world.run(stop_at_s=0.5)
     machine = world.machine
@@ -155,7 +160,7 @@ def test_a_liar_met_while_searching_is_known_to_all():
         order_of([MB]),
         etiquettes={"overlay": Etiquette(requests_in_flight_max=1)},
         patience=Patience(stall_timeout_s=15, rescue=RescuePolicy()),
-        commons=common.seat(JOB, priority=0),
+        commons=common.seat(order_of([1])),
     )
     trouble = PeerTrouble(peer=A, source="overlay", code="lied", message="its descriptor is not signed by it")
     machine.feed(PeersFound(found=(trouble,)), now=0.0)

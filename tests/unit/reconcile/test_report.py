@@ -66,6 +66,15 @@ def test_progress_has_tracks_with_bytes_and_rates():
     assert "bytes_per_second" not in second
 
 
+def test_a_track_that_waits_for_a_twin_says_so():
+    """And one that does not has no such field."""
+    made = report("pending", "fetching")
+    first, second = made.progress.tracks
+    shared = replace(first, shares="shares the transfer of job 01HRQ4, track 2")
+    fields = written_as(replace(made, progress=replace(made.progress, tracks=(shared, second))))
+    assert [track.get("shares") for track in fields["tracks"]] == [shared.shares, None]
+
+
 def test_progress_has_the_peers_that_gave_most():
     """Their names are strangers' words: on one line, within quotes, and not without end."""
     peers = (peer("liar\n: {", banned=True), *(peer(f"p{n}", n, rate=2.5) for n in range(1, PEERS_MAX + 10)))
