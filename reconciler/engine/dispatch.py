@@ -248,14 +248,20 @@ class Dispatch:
         return overdue(transfer, track, transfers=self._swarm.transfers, peer=peer, silent=self._silent, now=now)
 
     def _hand_over(self, late: Overdue, peer: Peer, chunks: int, now: float) -> None:
-        """Tell that `peer` brings `chunks` for another; end the other's request where both may not."""
+        """Tell that `peer` brings `chunks` for another; end the other's request where both may not.
+
+        Of a silent one every request ends: they share its connection.
+        """
         giver = self._swarm.peers[late.transfer.offer.peer]
         if peer.key not in late.transfer.relieved_by:
             late.transfer.relieved_by.add(peer.key)
             self._out.append(handover_note(giver, peer, late, chunks, now=now))
         if late.track.chunk_hashes is None:
-            giver.overtaken(now, chunk_bytes=late.transfer.plan.chunk_bytes)
-            self._swarm.cancel(late.transfer)
+            chunk_bytes = late.transfer.plan.chunk_bytes
+            silent = giver.is_silent(now, chunk_bytes=chunk_bytes)
+            for each in sorted(giver.transfers) if silent else (late.transfer.id,):
+                self._swarm.cancel(self._swarm.transfers[each])
+            giver.overtaken(now, chunk_bytes=chunk_bytes)
 
     # ---- asking ------------------------------------------------------------------------------------------------------
 

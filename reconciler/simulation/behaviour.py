@@ -79,29 +79,28 @@ class SimPeer:
         always_there = self.silent_from_s is None and self.gone_from_s is None and not (self.loses or self.resets)
         return never_wrong and always_there and self.holds is None and self.source != "soulseek"
 
-    def useful_bytes_per_s(self, now: float) -> float:
-        """The rate of bytes that can be used: nothing of a peer that sends wrong ones or is not found yet."""
-        wrong = self.lies or self.corrupts or self.lying_list
-        if wrong or now < self.found_s or self.is_silent(now) or self.is_gone(now):
+    def sends_bytes_per_s(self, now: float) -> float:
+        """What can be had from it, right bytes or wrong: nothing before it is found, or while it is away or silent."""
+        if now < self.found_s + self.line_s or self.is_silent(now) or self.is_gone(now):
             return 0.0
         return self.rate_at(now)
 
     def turns_s(self) -> tuple[float, ...]:
         """The moments at which its rate changes."""
-        moments = (self.found_s, self.silent_from_s, self.slow_from_s, self.gone_from_s, self.back_at_s)
+        moments = (self.found_s + self.line_s, self.silent_from_s, self.slow_from_s, self.gone_from_s, self.back_at_s)
         return tuple(moment for moment in moments if moment is not None)
 
 
 def fluid_bound_s(peers: tuple[SimPeer, ...], size_bytes: int) -> float:
-    """How long `size_bytes` take if every useful byte per second of every peer is used from the moment it is found.
+    """How long `size_bytes` take if every byte per second of every peer is used from the moment it is found.
 
-    No downloader can be faster: bytes have no chunks here, connections and requests no round trips, and nobody is a
-    stranger. Infinite where the peers never bring so much.
+    No downloader can be faster: bytes have no chunks here, connections and requests no round trips, everybody has
+    everything, and what a liar sends is right. Infinite where the peers never bring so much.
     """
     turns = sorted({0.0, *(turn for peer in peers for turn in peer.turns_s() if turn > 0)})
     left = float(size_bytes)
     for turn, until in zip(turns, [*turns[1:], float("inf")], strict=True):
-        rate = sum(peer.useful_bytes_per_s(turn) for peer in peers)
+        rate = sum(peer.sends_bytes_per_s(turn) for peer in peers)
         if rate > 0 and left / rate <= until - turn:
             return turn + left / rate
         left -= rate * (until - turn) if rate else 0.0

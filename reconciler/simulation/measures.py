@@ -51,7 +51,7 @@ class Measures:
 
     @property
     def efficiency(self) -> float:
-        """The part of the useful speed that was used, 0.0 to 1.0; 0.0 where the job did not complete."""
+        """The part of the speed of all peers that was used, 0.0 to 1.0; 0.0 where the job did not complete."""
         if self.outcome != "completed" or math.isinf(self.bound_s):
             return 0.0
         return self.bound_s / self.seconds

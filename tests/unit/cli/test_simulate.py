@@ -107,6 +107,7 @@ def test_what_makes_no_sense_is_refused_in_words(arguments, words):
         (("--peers", "3", "--rates", "8,4"), "do not go together"),
         (("--files", "1000", "--size-mib", "1024"), "chunks"),
         (("--events", "--runs", "2"), "one run"),
+        (("--html", "x.html", "--runs", "2"), "one run"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(arguments, words):

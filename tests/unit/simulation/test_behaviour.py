@@ -25,12 +25,12 @@ def test_a_peer_counts_from_when_it_is_found_and_while_it_serves():
     assert fluid_bound_s((slows,), 2 * MB) == pytest.approx(3.0)
 
 
-@pytest.mark.parametrize(
-    "traits", [{"lies": frozenset({1})}, {"corrupts": 0.1}, {"lying_list": True}, {"silent_from_s": 0.0}], ids=str
-)
-def test_what_cannot_be_used_does_not_count(traits):
-    """Whoever sends wrong bytes is banned by a perfect downloader at once; whoever is silent brings nothing."""
-    assert math.isinf(fluid_bound_s((SimPeer(name="p", **traits),), MB))
+def test_a_line_is_waited_in_and_silence_brings_nothing():
+    """A stream begins after its line; where nobody sends any more, the bound is infinite."""
+    queued = SimPeer(name="s", source="soulseek", rate_bytes_per_s=MB, rtt_s=0.0, line_s=60.0)
+    assert fluid_bound_s((queued,), 2 * MB) == pytest.approx(62.0)
+    silent = SimPeer(name="p", rate_bytes_per_s=MB, rtt_s=0.0, silent_from_s=1.0)
+    assert math.isinf(fluid_bound_s((silent,), 2 * MB))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,252 @@
+"""A simulated run as one page that needs nothing else: who sent when, how fast it went, what happened.
+
+Owns: the page and its two pictures. Never: adds anything up (simulation.measures) or writes a file.
+
+All text is escaped; the page has no script and loads nothing.
+"""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from itertools import groupby
+
+from reconciler.cli.render import megabytes
+from reconciler.cli.render_simulation import event_line, nature, run_lines, speed
+from reconciler.simulation.behaviour import SimPeer
+from reconciler.simulation.measures import OF_USE, Measures
+from reconciler.simulation.runs import Run
+from reconciler.simulation.world import Arrival
+from reconciler.traces.model import EventType
+
+# The picture's grid: a column is what one pixel or two can show, so that a long run draws no more than a short one.
+WIDTH = 960
+LEFT = 150
+COLUMNS = 405
+BINS = 135
+ROW = 20
+CURVE = 150
+
+# Events that are told below the pictures: chunks and requests are in them already. Two screens of the others.
+UNTOLD = frozenset({EventType.CHUNK_RECEIVED, EventType.CHUNK_REQUESTED})
+EVENTS_MAX = 300
+
+# From what must be seen to what is usual, where one column has both.
+_USES = ("bad hash", "duplicate", "late", "received", "verified")
+_CLASSES = {"bad hash": "bad", "duplicate": "twice", "late": "late", "received": "taken", "verified": "good"}
+_LEGEND = (
+    ("good", "verified"),
+    ("taken", "received, not verified"),
+    ("twice", "came from another before"),
+    ("bad", "wrong"),
+    ("late", "no longer wanted"),
+)
+
+_STYLE = """
+:root { color-scheme: light dark; --page: #fff; --ink: #1b1f24; --faint: #6a737d; --line: #d5dae0; --rest: #eef1f4;
+  --good: #2f74c0; --taken: #2a9d8f; --twice: #d98e04; --bad: #c62f2f; --late: #8d63c9; --area: #a9c8ea; }
+@media (prefers-color-scheme: dark) {
+  :root { --page: #14171b; --ink: #e4e8ed; --faint: #98a2ad; --line: #343b43; --rest: #20252b;
+    --good: #62a3ea; --taken: #4cc2b3; --twice: #f0b445; --bad: #f26d6d; --late: #b493ea; --area: #2d4f76; } }
+body { margin: 2rem auto; max-width: 62rem; padding: 0 1rem; background: var(--page); color: var(--ink);
+  font: 15px/1.45 system-ui, sans-serif; }
+h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
+svg { display: block; width: 100%; height: auto; } svg text { fill: var(--ink); font: 12px system-ui, sans-serif; }
+svg .faint { fill: var(--faint); } .rest { fill: var(--rest); } .grid { stroke: var(--line); }
+.area { fill: var(--area); }
+.sum { fill: none; stroke: var(--ink); stroke-width: 1.5; stroke-dasharray: 5 3; }
+.restart { stroke: var(--bad); stroke-dasharray: 2 3; }
+.good { fill: var(--good); background: var(--good); } .taken { fill: var(--taken); background: var(--taken); }
+.twice { fill: var(--twice); background: var(--twice); } .bad { fill: var(--bad); background: var(--bad); }
+.late { fill: var(--late); background: var(--late); }
+.legend span { margin-right: 1.2rem; white-space: nowrap; }
+.legend i { display: inline-block; width: .8em; height: .8em; margin-right: .35em; border-radius: 2px; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; white-space: nowrap; }
+th, td { padding: .25rem .7rem .25rem 0; text-align: right; border-bottom: 1px solid var(--line); }
+th:first-child, td:first-child, th:nth-last-child(-n+2), td:nth-last-child(-n+2) { text-align: left; }
+td { font-variant-numeric: tabular-nums; } pre { overflow-x: auto; font-size: 12.5px; }
+"""
+
+
+def page_of(seed: int, run: Run) -> str:
+    """Draw the page, as a whole HTML document."""
+    head, *lines = run_lines(seed, run)
+    title = f"Simulated swarm, {head.partition(':')[0]}"
+    return "\n".join(
+        (
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
+            '<meta name="viewport" content="width=device-width">',
+            f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>",
+            f"<h1>{escape(title)}</h1>",
+            *(f"<p>{escape(line)}</p>" for line in (head.partition(": ")[2], *lines)),
+            "<h2>Speed</h2>",
+            _curve(run),
+            "<h2>Who sent when</h2>",
+            _legend(),
+            _lanes(run),
+            "<h2>Peers</h2>",
+            _table(run.measures),
+            "<h2>What happened</h2>",
+            _events(run),
+            "</body></html>",
+            "",
+        )
+    )
+
+
+# ---- the curve -------------------------------------------------------------------------------------------------------
+
+
+def _curve(run: Run) -> str:
+    """Useful bytes per second as an area, and as a line what all peers together could have sent."""
+    seconds = max(run.measures.seconds, 1e-9)
+    bin_s = seconds / BINS
+    came = _spread(run.result.arrivals, bin_s)
+    possible = [sum(peer.sends_bytes_per_s((n + 0.5) * bin_s) for peer in run.scene.peers) for n in range(BINS)]
+    top = max(*came, *possible, 1.0) * 1.05
+    width = (WIDTH - LEFT) / BINS
+
+    def height(bytes_per_s: float) -> str:
+        return f"{CURVE * (1 - bytes_per_s / top):.1f}"
+
+    area = " ".join(
+        f"{LEFT + n * width:.1f},{height(rate)} {LEFT + (n + 1) * width:.1f},{height(rate)}"
+        for n, rate in enumerate(came)
+    )
+    line = " ".join(
+        f"{LEFT + n * width:.1f},{height(rate)} {LEFT + (n + 1) * width:.1f},{height(rate)}"
+        for n, rate in enumerate(possible)
+    )
+    body = (
+        f'<polygon class="area" points="{LEFT},{CURVE} {area} {WIDTH},{CURVE}"/>'
+        f'<polyline class="sum" points="{line}"/>'
+        f'<text x="{LEFT - 8}" y="12" text-anchor="end">{speed(top)}</text>'
+        f'<text class="faint" x="{LEFT - 8}" y="{CURVE}" text-anchor="end">0</text>'
+    )
+    told = "Useful bytes per second (area), and what all peers together could send (dashed line)"
+    return _svg(told, body + _axis(run, CURVE), CURVE + 20) + f"<p>{told}.</p>"
+
+
+def _spread(arrivals: Sequence[Arrival], bin_s: float) -> list[float]:
+    """Useful bytes per second in each bin: those of a chunk came evenly over its time."""
+    rates = [0.0] * BINS
+    for each in arrivals:
+        if each.use not in OF_USE:
+            continue
+        began, ended = (each.at_s - each.duration_s) / bin_s, each.at_s / bin_s
+        first, last = max(int(began), 0), min(int(ended), BINS - 1)
+        for n in range(first, last + 1):
+            part = (min(ended, n + 1) - max(began, n)) / max(ended - began, 1e-9) if last > first else 1.0
+            rates[n] += max(part, 0.0) * each.size_bytes / bin_s
+    return rates
+
+
+# ---- the lanes -------------------------------------------------------------------------------------------------------
+
+
+def _lanes(run: Run) -> str:
+    """A row for each peer: when chunks of it were coming, and what they were good for."""
+    peers = [each.peer for each in sorted(run.measures.peers, key=lambda each: -each.bytes_useful)]
+    by_peer: dict[str, list[Arrival]] = {peer.name: [] for peer in peers}
+    for arrival in run.result.arrivals:
+        by_peer[arrival.peer].append(arrival)
+    column_s = max(run.measures.seconds, 1e-9) / COLUMNS
+    rows = [_lane(peer, _columns(by_peer[peer.name], column_s), nth * ROW) for nth, peer in enumerate(peers)]
+    height = len(peers) * ROW
+    return _svg("For each peer, when chunks of it were coming", "".join(rows) + _axis(run, height), height + 20)
+
+
+def _columns(arrivals: Iterable[Arrival], column_s: float) -> list[str]:
+    """What each column shows; empty = nothing came then."""
+    shown = [""] * COLUMNS
+    for each in arrivals:
+        first = max(int((each.at_s - each.duration_s) / column_s), 0)
+        last = min(int(each.at_s / column_s), COLUMNS - 1)
+        for n in range(first, last + 1):
+            if not shown[n] or _USES.index(each.use) < _USES.index(shown[n]):
+                shown[n] = each.use
+    return shown
+
+
+def _lane(peer: SimPeer, columns: list[str], top: int) -> str:
+    width = (WIDTH - LEFT) / COLUMNS
+    label = f"{peer.name}, {speed(peer.rate_bytes_per_s)}"
+    parts = [
+        (
+            f"<g><title>{escape(f'{label}: {nature(peer)}')}</title>"
+            f'<text x="{LEFT - 8}" y="{top + 14}" text-anchor="end">{escape(label)}</text>'
+            f'<rect class="rest" x="{LEFT}" y="{top + 3}" width="{WIDTH - LEFT}" height="{ROW - 6}"/>'
+        )
+    ]
+    at = 0
+    for use, run in groupby(columns):
+        count = len(list(run))
+        if use:
+            x, wide = LEFT + at * width, count * width
+            parts.append(
+                f'<rect class="{_CLASSES[use]}" x="{x:.1f}" y="{top + 3}" width="{wide:.1f}" height="{ROW - 6}"/>'
+            )
+        at += count
+    return "".join(parts) + "</g>"
+
+
+def _legend() -> str:
+    return (
+        '<p class="legend">'
+        + "".join(f'<span><i class="{name}"></i>{escape(text)}</span>' for name, text in _LEGEND)
+        + "</p>"
+    )
+
+
+# ---- what both have --------------------------------------------------------------------------------------------------
+
+
+def _svg(told: str, body: str, height: int) -> str:
+    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(told)}">{body}</svg>'
+
+
+def _axis(run: Run, height: int) -> str:
+    """Five moments below, and a line wherever the daemon was started again."""
+    seconds = run.measures.seconds
+    parts = [f'<line class="grid" x1="{LEFT}" x2="{WIDTH}" y1="{height}" y2="{height}"/>']
+    for n in range(5):
+        anchor = {0: "start", 4: "end"}.get(n, "middle")
+        x = LEFT + (WIDTH - LEFT) * n / 4
+        parts.append(
+            f'<text class="faint" x="{x:.0f}" y="{height + 15}" text-anchor="{anchor}">{seconds * n / 4:.1f} s</text>'
+        )
+    for at in run.scene.restarts_s:
+        if at < seconds:
+            x = LEFT + (WIDTH - LEFT) * at / seconds
+            parts.append(
+                f'<line class="restart" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height}"><title>restart</title></line>'
+            )
+    return "".join(parts)
+
+
+def _table(measures: Measures) -> str:
+    headings = ("Peer", "Speed", "Round trip", "Gave", "Chunks", "Wasted", "Refused", "Failed", "State", "Nature")
+    rows = [
+        (
+            each.peer.name,
+            speed(each.peer.rate_bytes_per_s),
+            f"{each.peer.rtt_s * 1000:.0f} ms",
+            megabytes(each.bytes_useful),
+            each.chunks,
+            megabytes(each.bytes_wasted),
+            each.chunks_refused,
+            each.failures,
+            each.state,
+            nature(each.peer),
+        )
+        for each in sorted(measures.peers, key=lambda each: -each.bytes_useful)
+    ]
+    head = "".join(f"<th>{heading}</th>" for heading in headings)
+    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+
+
+def _events(run: Run) -> str:
+    lines = [event_line(at_s, note) for at_s, note in run.result.notes if note.type not in UNTOLD]
+    if len(lines) > EVENTS_MAX:
+        lines = [*lines[:EVENTS_MAX], f"and {len(lines) - EVENTS_MAX} more"]
+    return f"<pre>{escape(chr(10).join(lines))}</pre>"
