@@ -115,7 +115,7 @@ class Dispatch:
             return False
         lease = self._lease(peer, owed_bytes, now)
         if lease is None:
-            if self._swarm.transfers:
+            if self._swarm.transfers or any(track.plan.bytes_missing for track in self._tracks):
                 wait_s = IDLE_LOOK_S * 2 ** min(self._idle_looks, LOOKS_DOUBLED_MAX)
                 self._look_at_s = min(self._look_at_s, now + wait_s)
             return False
