@@ -145,6 +145,8 @@ class World:
         self._reads: dict[TransferId, Read] = {}
         self._next: dict[TransferId, int] = {}
         """Which chunk each request that was not cancelled brings next."""
+        self._detached: set[TransferId] = set()
+        """Requests whose part was closed since."""
         self._told: set[tuple[object, object]] = set()
         """Of which peer the trace says that it relieved which."""
         self._restarts = sorted(scene.restarts_s, reverse=True)
@@ -233,6 +235,7 @@ class World:
         self._obey(event if isinstance(event, ChunkArrived) else None)
         if isinstance(event, TransferEnded | TransferFailed):
             self._reads.pop(event.transfer, None)
+            self._detached.discard(event.transfer)
 
     def _restart(self, at: float) -> None:
         """End the daemon and start another: what is on disk stays, what was under way is lost."""
@@ -243,6 +246,7 @@ class World:
         self._heap.clear()
         self._reads.clear()
         self._next.clear()
+        self._detached.clear()
         self.machine = self._start()
         self._obey()
 
@@ -272,8 +276,10 @@ class World:
             case FetchChunkList():
                 self._send_list(command)
             case OpenPart():
+                self._detach(command.part_id)
                 self._later(DISK_S, self._refused(command.position) or self._open(command))
             case ClosePart():
+                self._detach(command.part_id)
                 self._later(DISK_S, PartClosed(position=command.position, part_id=command.part_id))
             case DiscardPart():
                 self.result.disk[command.position] = {}
@@ -371,12 +377,16 @@ class World:
         kept = tuple((chunk, ChunkPrint(digest=digest, checksum=digest)) for chunk, digest in on_disk)
         return PartOpened(position=position, part_id=command.part_id, kept=kept)
 
+    def _detach(self, part_id: str) -> None:
+        """Close a part: what is under way for it may still come, and is not written any more."""
+        self._detached |= {each for each, read in self._reads.items() if read.part_id == part_id}
+
     def _write(self, event: ChunkArrived) -> None:
-        """A lane writes what is right or cannot be judged, and nothing else."""
+        """A lane writes what is right or cannot be judged, into the part that it was asked for, and nothing else."""
         read = self._reads[event.transfer]
         if event.transfer in self._next:
             self._next[event.transfer] = event.chunk + 1
-        if event.matches is not False:
+        if event.matches is not False and event.transfer not in self._detached:
             self.result.disk.setdefault(read.offer.position, {})[event.chunk] = event.print.digest
 
     def verify(self, command: VerifyWhole) -> Event:

@@ -29,6 +29,8 @@ from reconciler.engine.events import (
     VerifyWhole,
 )
 from reconciler.engine.job import JobMachine
+from reconciler.engine.neighbours import Neighbours
+from reconciler.engine.pace import Patience, RescuePolicy
 from reconciler.ids import ChunkIndex, TrackPosition
 from reconciler.overlay.merkle import LARGE_CHUNK_BYTES
 from reconciler.simulation.content import chunk_list, order_of, variant_of
@@ -78,7 +80,7 @@ class Peers:
                 peer = command.offer.peer
                 self.later(now, ChunkListArrived(position=POSITION, peer=peer, variant_id=variant_id, raw=raw))
             case OpenPart():
-                self.later(now, PartOpened(position=POSITION, kept=()))
+                self.later(now, PartOpened(position=POSITION, part_id=command.part_id, kept=()))
             case Read():
                 self._read(command, now)
             case _:
@@ -110,7 +112,13 @@ def measure(count: int, chunks: int, partial: float) -> None:
     variant = variant_of(1, size)
     offers = {f"overlay:{n}": offer(n, variant, partial, chunks) for n in range(count)}
     etiquettes = {"overlay": Etiquette(requests_in_flight_max=4)}
-    machine = JobMachine(order_of((size,)), etiquettes=etiquettes, stall_timeout_s=15)
+    order = order_of((size,))
+    machine = JobMachine(
+        order,
+        etiquettes=etiquettes,
+        patience=Patience(stall_timeout_s=15.0, rescue=RescuePolicy()),
+        commons=Neighbours(bandwidth_bytes_per_s=0.0).seat(order.job_id, priority=order.priority),
+    )
     machine.feed(PeersFound(found=tuple(offers.values())), now=0.0)
     machine.feed(SearchEnded(source="overlay"), now=0.0)
     peers = Peers(offers, chunk_list(1, size))

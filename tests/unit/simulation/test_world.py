@@ -7,7 +7,7 @@ import pytest
 from reconciler.engine import job
 from reconciler.engine.chunks import ChunkPlan
 from reconciler.engine.dispatch import Dispatch
-from reconciler.engine.events import ChunkArrived, Publish
+from reconciler.engine.events import ChunkArrived, ClosePart, Publish
 from reconciler.engine.track import Phase, TrackMachine
 from reconciler.ids import ChunkIndex, TrackPosition
 from reconciler.simulation.behaviour import SimPeer
@@ -56,6 +56,20 @@ def test_an_album_that_is_published_in_part_is_noticed(monkeypatch):
     monkeypatch.setattr(job, "album_ready", ready)
     with pytest.raises(BrokenPromiseError, match="an album is published with nothing but"):
         world_of(SimPeer(name="a"), sizes=(MB, 6 * MB), album=True).run()
+
+
+def test_what_comes_for_a_part_that_was_closed_is_not_written():
+    """A lane writes to the part that it was asked for, and not to one that was opened after it was closed."""
+    world = world_of(SimPeer(name="a", rate_bytes_per_s=2 * MB))
+    world.run(stop_at_s=1.0)
+    transfer = min(world._reads)
+    world.result.disk[TrackPosition(1)] = {}
+    world._do(ClosePart(position=TrackPosition(1), part_id=world._reads[transfer].part_id))
+    pipe = world._pipes[world._reads[transfer].offer.peer]
+    (arrived, *_) = pipe.step(pipe.due_s)
+    assert arrived.matches
+    world._write(arrived)
+    assert world.result.disk[TrackPosition(1)] == {}
 
 
 def test_the_time_can_be_up():
