@@ -185,10 +185,11 @@ class Advance:
             return track.next_deadline(self.search)
         if track.rescue is None or track.phase is not Phase.FETCHING or OVERLAY not in self._swarm.sources:
             return None
+        if not track.rescue.concerns:  # said here, before every request under way is looked at
+            return None
         return track.rescue.next_look_s(self._of_origin(track.rescue), now)
 
 
 def _lossy_allowed(tracks: Collection[TrackMachine], constraints: Constraints) -> bool:
     cap = constraints.max_lossy_tracks_per_album
-    lossy = sum(bool(track.variant and not track.variant.lossless) for track in tracks)
-    return cap is None or lossy < cap
+    return cap is None or sum(bool(track.variant and not track.variant.lossless) for track in tracks) < cap
