@@ -63,7 +63,7 @@ _OPTIONS = (
     click.option(
         "--size-mib",
         type=click.IntRange(1, FILE_BYTES_MAX // MEBI),
-        help="Size of each file in MiB. Without: up to 38, by chance.",
+        help="Size of each file in MiB. Without: up to 28, by chance.",
     ),
     click.option(
         "--faults",

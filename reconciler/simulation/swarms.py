@@ -10,11 +10,11 @@ from reconciler.simulation.behaviour import SimPeer
 from reconciler.simulation.dice import Dice
 from reconciler.simulation.world import Scene
 
-# Forty megabytes are a lossless track of five minutes; such a file has 153 chunks.
-FILE_BYTES_MAX = 40_000_000
+# Thirty megabytes are a lossless track of four minutes; such a file has 115 chunks.
+FILE_BYTES_MAX = 30_000_000
 FILES_MAX = 5
 OTHER_PEERS_MAX = 6
-_CHUNKS = range(160)
+_CHUNKS = range(120)
 
 # What the sources ask for: plain web servers two requests at once, overlay peers four.
 IN_FLIGHT = (2, 4)
