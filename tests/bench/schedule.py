@@ -117,7 +117,7 @@ def measure(count: int, chunks: int, partial: float) -> None:
         order,
         etiquettes=etiquettes,
         patience=Patience(stall_timeout_s=15.0, rescue=RescuePolicy()),
-        commons=Neighbours(bandwidth_bytes_per_s=0.0).seat(order.job_id, priority=order.priority),
+        commons=Neighbours(bandwidth_bytes_per_s=0.0).seat(order),
     )
     machine.feed(PeersFound(found=tuple(offers.values())), now=0.0)
     machine.feed(SearchEnded(source="overlay"), now=0.0)
