@@ -118,13 +118,15 @@ class Lane:
             self._sent.popleft()
             cancelled = order.tag in self._cancelled
             self._cancelled.discard(order.tag)
-        if cancelled:
+        if cancelled:  # with its last byte already here: the connection was aborted all the same, by us and by no peer
             self._fail(order, "cancelled", "cancelled")
-        else:
-            self._tell(order, TransferEnded(transfer=order.tag.transfer))
+            self._hang_up()
+            self._disown_sent("the connection ended with a request before this one that was cancelled")
+            return
+        self._tell(order, TransferEnded(transfer=order.tag.transfer))
         if not keep_alive:
             self._hang_up()
-            self._disown_sent()
+            self._disown_sent("the peer closes the connection after each answer")
 
     def _dial(self) -> None:
         began = self._clock.monotonic()
@@ -231,13 +233,13 @@ class Lane:
             else:
                 self._fail(order, "closed", "the connection ended before this request had its turn")
 
-    def _disown_sent(self) -> None:
+    def _disown_sent(self, message: str) -> None:
         """Hand back what was sent on a connection that is no more; a signed request is good for one use only."""
         with self._changed:
             lost = list(self._sent)
             self._sent.clear()
         for order, _ in lost:
-            self._fail(order, "closed", "the peer closes the connection after each answer")
+            self._fail(order, "closed", message)
 
     def _hang_up(self) -> None:
         with self._changed:

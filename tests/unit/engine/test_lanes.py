@@ -354,6 +354,39 @@ def test_cancelling_what_was_sent_behind_another_ends_only_itself(rig, server):
     assert isinstance(ends[3], TransferEnded) or ends[3].code == "closed"
 
 
+def test_cancelling_what_has_just_come_blames_nobody_for_what_was_sent_behind_it(tmp_path, server):
+    """The abort meets a connection on which the next answer has begun: that one was cut short by us."""
+    rig = Rig(tmp_path, server)
+    plain, first_came, aborted = rig.take, threading.Event(), threading.Event()
+
+    def third_after_the_abort(connection, first, last):
+        if first == 2 * CHUNK:
+            server.send_head(connection, first, last)
+            aborted.wait(20)
+        return server.good(connection, first, last)
+
+    def cancel_when_it_came(events):
+        plain(events)
+        for event in events:
+            if event.tag.transfer == 1 and isinstance(event.event, ChunkArrived):
+                first_came.wait(20)  # until the other two are queued behind it
+            elif event.tag.transfer == 2 and isinstance(event.event, ChunkArrived):
+                rig.lanes.cancel(event.tag)
+                aborted.set()
+
+    server.answer = third_after_the_abort
+    rig.lanes.close()
+    rig.lanes = Lanes(post=cancel_when_it_came, clock=SystemClock(), stall_timeout_s=2.0)
+    rig.lanes.attach(rig.part, str(rig.path), SIZE)
+    for transfer in (1, 2, 3):
+        rig.read(transfer, transfer - 1, transfer - 1)
+    first_came.set()
+    ends = {event.transfer: event for event in rig.until_ended(1, 2, 3) if not isinstance(event, ChunkArrived)}
+    assert ends[2].code == "cancelled"
+    assert isinstance(ends[3], TransferEnded) or ends[3].code == "closed"
+    rig.lanes.close()
+
+
 def test_a_disk_that_refuses_is_told_with_its_errno(tmp_path, server):
     """The job must know whether waiting helps: a full disk is no broken one."""
     rig = Rig(tmp_path, server)
