@@ -54,9 +54,10 @@ from reconciler.sources.overlay import OverlaySource
 from reconciler.sources.soulseek.account import Account
 from reconciler.sources.soulseek.ledger import Ledger
 from reconciler.sources.soulseek.matching import match
+from reconciler.sources.soulseek.offering import SOULSEEK
 from reconciler.sources.soulseek.password import read_password
 from reconciler.sources.soulseek.queries import queries_of
-from reconciler.sources.soulseek.source import SOULSEEK, Judgement, SoulseekSource
+from reconciler.sources.soulseek.source import Judgement, SoulseekSource
 from reconciler.state.database import Database
 from reconciler.state.jobs import JobStore
 from reconciler.state.location import InstanceLock

@@ -322,10 +322,10 @@ class Attempt:
                 self._discard(event.message, quarantine=False)
                 self._blame(event.message)
             case "audio" | "claim":
-                self._discard(event.message, quarantine=True)
+                self._discard(event.message, quarantine=True, condemned=self._brought_alone() or self.variant)
                 self.refuse(event.message)
             case "content":
-                self._discard(event.message, quarantine=False)
+                self._discard(event.message, quarantine=False, condemned=self._brought_alone())
                 self._blame(event.message)
             case _:
                 assert_never(event.fault)
@@ -335,22 +335,22 @@ class Attempt:
         """Whether nothing but peers' words says which bytes these are."""
         return self.provisional and self.variant.root is None and self.variant.sha256 is None
 
-    def _discard(self, reason: str, *, quarantine: bool) -> None:
+    def _discard(self, reason: str, *, quarantine: bool, condemned: Variant | None = None) -> None:
         self._out.append(
             DiscardPart(
                 position=self.position,
                 part_id=self.part_id,
                 quarantine=quarantine,
                 reason=reason,
-                condemned=self._condemned() if quarantine else None,
+                condemned=condemned,
             )
         )
 
-    def _condemned(self) -> Variant:
-        """What the one peer offered that brought it all, else what was chosen."""
+    def _brought_alone(self) -> Variant | None:
+        """What the one peer offered that brought it all; None where several did."""
         giver = self.receipts.only_giver()
         offer = None if giver is None else self.offers().get(giver)
-        return self.variant if offer is None else offer.variant
+        return None if offer is None else offer.variant
 
     def _blame(self, message: str) -> None:
         """Decide who answers for wrong content.

@@ -36,7 +36,7 @@ FailureCode = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeersFound:
-    """A source found offers, or peers that gave trouble."""
+    """A source found offers, what it does not take, or peers that gave trouble."""
 
     found: tuple[Found, ...]
 

@@ -46,7 +46,7 @@ from reconciler.engine.events import (
     WholeVerified,
 )
 from reconciler.engine.hold import refusal_of
-from reconciler.engine.notes import chunk_note, trouble_note
+from reconciler.engine.notes import chunk_note, rejection_note, trouble_note
 from reconciler.engine.order import JobOrder, JobProgress, TrackOrder
 from reconciler.engine.pace import Patience
 from reconciler.engine.peers import Peer
@@ -55,7 +55,7 @@ from reconciler.engine.standing import Outcome, album_ready, error_of, held_up, 
 from reconciler.engine.swarm import Swarm
 from reconciler.engine.track import Phase, Rules, TrackMachine
 from reconciler.engine.transfers import Transfer
-from reconciler.sources.base import Etiquette, Found, PeerKey, PeerTrouble
+from reconciler.sources.base import Etiquette, Found, PeerKey, PeerTrouble, Rejection
 from reconciler.traces.model import EventType
 
 
@@ -212,6 +212,8 @@ class JobMachine:
     def _found(self, found: Found, now: float) -> None:
         if isinstance(found, PeerTrouble):
             self._trouble(found)
+        elif isinstance(found, Rejection):
+            self._out.append(rejection_note(found))
         elif found.position in self._tracks and self._swarm.meet(found, now):
             self._tracks[found.position].add_offer(found, now)
 
@@ -221,7 +223,13 @@ class JobMachine:
             self._ban(trouble.peer, trouble.message)
 
     def _ban(self, key: PeerKey, reason: str) -> None:
-        """Never ask a peer again that broke its word, and let the other jobs know."""
+        """Never ask a peer again that broke its word, and let the other jobs know; one that gave none is only asked for
+        nothing more in this job.
+        """
+        peer = self._swarm.peers.get(key)
+        if peer is not None and not peer.etiquette.vouches:
+            self._swarm.dismiss(key, "refused", reason)
+            return
         self._swarm.ban(key, reason)
         self._commons.lied(key, reason, self._now)
 
@@ -266,7 +274,7 @@ class JobMachine:
     def _wrong_chunk(self, peer: Peer, transfer: Transfer, event: ChunkArrived) -> None:
         """A chunk is not what it should be: whoever promised the very bytes has lied, another has other bytes."""
         transfer.plan.release(transfer.id, event.chunk)
-        promised = bool(transfer.offer.variant.root or transfer.offer.variant.sha256)
+        promised = peer.etiquette.vouches and bool(transfer.offer.variant.root or transfer.offer.variant.sha256)
         self._out.append(chunk_note(peer, transfer, event, "bad hash"))
         peer.refused()
         self._commons.refused(peer.key)

@@ -10,7 +10,7 @@ from reconciler.engine.events import ChunkArrived, FailureCode, Note
 from reconciler.engine.peers import TIMED_OUT, Peer
 from reconciler.engine.schedule import Overdue
 from reconciler.engine.transfers import Transfer
-from reconciler.sources.base import PeerTrouble
+from reconciler.sources.base import PeerTrouble, Rejection
 from reconciler.traces.model import EventType
 
 
@@ -38,6 +38,17 @@ def trouble_note(trouble: PeerTrouble) -> Note:
         is_error=True,
         error_code=trouble.code,
         error_message=trouble.message,
+    )
+
+
+def rejection_note(rejection: Rejection) -> Note:
+    """What a peer has was looked at and not taken."""
+    return Note(
+        type=EventType.PEER_DISCOVERED,
+        action="rejected",
+        peer=rejection.peer.partition(":")[2],
+        source=rejection.source,
+        facts={"what": rejection.what, "reason": rejection.reason},
     )
 
 

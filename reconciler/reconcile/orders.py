@@ -4,7 +4,7 @@ Owns: where each file of a job goes and what is looked for. Never: touches a dis
 told to it.
 
 What cannot be ordered is a `Problem`, like any other problem of the manifest: somebody has to edit it. What is right
-and cannot be fetched by this version is `Held`. What only MusicBrainz knows is a `Subject` until it has been looked up.
+and may not be fetched by this daemon is `Held`. What only MusicBrainz knows is a `Subject` until it has been looked up.
 """
 
 from collections.abc import Collection
@@ -40,7 +40,7 @@ _UNKNOWN_ARTIST = "Unknown Artist"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where this daemon may put files."""
+    """Where this daemon may put files, and whom it may ask for them."""
 
     root: PurePosixPath
     """Absolute: what a relative `target_dir` counts from."""
@@ -50,6 +50,8 @@ class Places:
     """Template of `library.naming` for the tracks of a release."""
     publish: Publishing
     """When the files of a release become visible."""
+    soulseek: bool
+    """Whether it takes part in Soulseek."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """A manifest that is right and asks for something that this version cannot do."""
+    """A manifest that is right and asks for something that this daemon is not allowed to do."""
 
     reason: Literal["NeedsSoulseek"]
     message: str
@@ -105,7 +107,7 @@ def plan_of(spec: Spec, places: Places, resolved: Resolved | None = None) -> Pla
         if not isinstance(resolved, ResolvedReleases) or resolved.asked != subject.mbid:
             return subject
         return Family(releases=resolved.releases)
-    tracks = _tracks_of(spec, places.naming, resolved)
+    tracks = _tracks_of(spec, places, resolved)
     if isinstance(tracks, Problem | Held | Subject):
         return tracks
     together = isinstance(spec, MbReleaseSpec) and places.publish == "album"
@@ -179,24 +181,22 @@ def _fulfils(artifact: Artifact, track: TrackOrder, plan: Plan) -> bool:
 
 
 def _tracks_of(
-    spec: MbReleaseSpec | MultiSourceSpec, naming: str, resolved: Resolved | None
+    spec: MbReleaseSpec | MultiSourceSpec, places: Places, resolved: Resolved | None
 ) -> tuple[TrackOrder, ...] | Subject | Held | Problem:
     match spec:
         case MbReleaseSpec(tracks=None):
             if not isinstance(resolved, ResolvedRelease) or resolved.asked != spec.mb_release_id:
                 return Subject(kind="release", mbid=spec.mb_release_id)
-            return _release_orders(as_listed(spec, resolved), naming, year=resolved.year)
+            return _release_orders(as_listed(spec, resolved), places.naming, year=resolved.year)
         case MbReleaseSpec():
-            return _release_orders(spec, naming)
+            return _release_orders(spec, places.naming)
         case MultiSourceSpec():
-            return _file_orders(spec)
+            return _without_soulseek(spec, places) or _file_orders(spec)
         case _:
             assert_never(spec)
 
 
-def _file_orders(spec: MultiSourceSpec) -> tuple[TrackOrder, ...] | Held | Problem:
-    if (held := _only_soulseek(spec)) is not None:
-        return held
+def _file_orders(spec: MultiSourceSpec) -> tuple[TrackOrder, ...] | Problem:
     orders: list[TrackOrder] = []
     for index, file in enumerate(spec.files):
         order = _file_order(file, index)
@@ -231,11 +231,14 @@ def _common_folder(tracks: Collection[TrackOrder]) -> str:
     return "/".join(parts[0] for parts in common)
 
 
-def _only_soulseek(spec: MultiSourceSpec) -> Held | None:
-    """The hold of a job with a file that only Soulseek users are named for."""
+def _without_soulseek(spec: MultiSourceSpec, places: Places) -> Held | None:
+    """The hold of a job with a file that only Soulseek users are named for, where none may be asked."""
+    if places.soulseek and spec.constraints.use_soulseek:
+        return None
+    setting = "constraints.use_soulseek is false" if places.soulseek else "soulseek.enabled is false in reconciler.yml"
     for file in spec.files:
         if file.sources and all(isinstance(source, SoulseekSource) for source in file.sources):
-            message = f"{file.path} has Soulseek sources only, and this version asks no Soulseek user by name"
+            message = f"{file.path} names Soulseek users only, and {setting}; change that, or name another source"
             return Held(reason="NeedsSoulseek", message=message)
     return None
 

@@ -21,7 +21,13 @@ def policy_of(settings: Settings, *, root: PurePosixPath, hostname: str) -> Poli
     check_template(naming)
     roots = tuple(root / folder for folder in settings.library.roots) or (root / "library",)
     return Policy(
-        places=Places(root=root, library_roots=roots, naming=naming, publish=settings.library.publish),
+        places=Places(
+            root=root,
+            library_roots=roots,
+            naming=naming,
+            publish=settings.library.publish,
+            soulseek=settings.soulseek.enabled,
+        ),
         node=Node(name=settings.node.name or hostname, labels=settings.node.labels),
         retry_interval_s=settings.retry.interval_s,
         retry_interval_s_max=settings.retry.max_interval_s,

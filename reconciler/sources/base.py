@@ -8,8 +8,8 @@ reads a range; the bytes themselves never pass through a source.
 
 What every source keeps to:
 1. `search` yields offers as they are found and ends by itself, within the deadline that it was built with. A peer that
-cannot be
-   reached is a `PeerTrouble`, not an exception: one dead peer never ends a search.
+   cannot be reached is a `PeerTrouble`, not an exception: one dead peer never ends a search. What was found and does
+   not fit is a `Rejection`, so that a trace can tell why.
 2. Text in an offer comes from strangers. It is bounded by the source and never becomes a path.
 3. `chunk_hashes` and `request` concern one offer and may raise PeerError; the engine then looks at the next.
 4. Its etiquette is data: how many requests one peer may be sent at once, and whether it may be asked for ranges in any
@@ -39,6 +39,11 @@ class Etiquette:
     """Bytes come as one stream in order: a request names where it begins and runs to the end of the file.
 
     Ending it early counts as a failure at the other side, so it is done only where somebody else brings the rest.
+    """
+    vouches: bool = True
+    """Whether a peer is taken at its word that it has the very bytes: with others it has lied.
+
+    False where its users share names alone: that these are the wanted bytes is said by a search or a manifest.
     """
 
 
@@ -100,7 +105,9 @@ class Variant:
     root: Root | None
     sha256: Sha256 | None = None
     claim: str = ""
-    """Where neither is known: who holds it and what they call it, digested to printable ASCII without spaces."""
+    """Who holds it and what they call it, digested to printable ASCII without spaces; where there is neither root nor
+    SHA-256, all that is known of it. Empty where its source keeps no account of single files.
+    """
     size: int
     codec: str = ""
     """Upper case (`FLAC`, `MP3`); empty = not said."""
@@ -170,7 +177,18 @@ class PeerTrouble:
     message: str
 
 
-Found = Offer | PeerTrouble
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """Something that a peer has and that is not asked for: a decision of ours, and no fault of the peer's."""
+
+    peer: PeerKey
+    source: str
+    what: str
+    """The folder or file, as its peer calls it."""
+    reason: str
+
+
+Found = Offer | PeerTrouble | Rejection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

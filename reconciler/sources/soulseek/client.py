@@ -95,6 +95,7 @@ class Client(SoulSeekClient):
         self._excluded = excluded
         self._notice = ""
         self._kicked = False
+        self._is_online = False
         self._over = asyncio.Event()
         super().__init__(_settings_of(account))
         self.shares.never = tuple(Path(each) for each in account.never_shared)
@@ -143,8 +144,10 @@ class Client(SoulSeekClient):
         except (NetworkError, AioSlskException) as error:
             # Hung up on before our login was read, the connection ends with a reset instead of in order.
             raise await self._given_up("unanswered", "the server hung up before the login had an answer") from error
+        self._is_online = True
         online()
         await self._over.wait()
+        self._is_online = False
         if self._kicked:
             raise SessionEndedError("kicked", "the same name logged in elsewhere")
         if "ban" in self._notice.lower():
@@ -195,6 +198,9 @@ class Client(SoulSeekClient):
     async def request(self, download: Download) -> None:
         """Ask the peer to put the file into its line; raises DownloadError."""
         download.say_again = False
+        if not self._is_online and not self.network.get_active_peer_connections(download.username, "P"):
+            # The user is not at fault that nobody can tell us where they are.
+            raise DownloadError("busy", "there is no session with the server")
         message = messages.PeerTransferQueue.Request(download.path)
         await sent(self.network.send_peer_messages(download.username, message))
 

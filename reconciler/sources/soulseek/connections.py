@@ -6,6 +6,7 @@ stranger states (sources.soulseek.guards).
 What the library does by itself and must not: listen everywhere; keep every connection that a stranger opens.
 """
 
+import asyncio
 import secrets
 from collections.abc import Awaitable
 from typing import Any, Protocol
@@ -28,6 +29,11 @@ from reconciler.sources.soulseek.search_reply import SearchReply
 # Connections to peers at once. Each may hold one frame (a quarter of a megabyte); answers to a search come from some
 # hundred users, one after the other. More are hung up on.
 PEERS_MAX = 100
+
+# How long it may take to reach a peer: its address from the server (a round trip), the direct way (10 s in the
+# library), the way through the server (INDIRECT_S). The library itself waits for the address for ever where the server
+# has gone.
+REACHED_S = 40.0
 
 # A connection whose first frame does not come within this time is closed.
 FIRST_FRAME_S = 10.0
@@ -144,6 +150,7 @@ _STALLED: tuple[ReadFault, str] = ("stalled", "nothing came for the stall timeou
 async def sent(sending: Awaitable[object]) -> None:
     """Wait for a message to a peer to leave; raises DownloadError."""
     try:
-        await sending
-    except NetworkError as error:
+        async with asyncio.timeout(REACHED_S):
+            await sending
+    except (NetworkError, TimeoutError) as error:
         raise DownloadError("unreachable", "no connection to the peer") from error

@@ -4,19 +4,14 @@ Owns: that what is counted in memory (sources.soulseek.standing, search_budget) 
 Never: decides what follows from it.
 """
 
-import hashlib
 import threading
 
 from reconciler.clock import Clock
+from reconciler.sources.soulseek.offering import claim_of
 from reconciler.sources.soulseek.pauses import Pauses
 from reconciler.sources.soulseek.search_budget import WINDOW_S, SearchBudget
 from reconciler.sources.soulseek.standing import Happened, Standings, UserStanding
 from reconciler.state.soulseek import SoulseekStore, StoredSession, StoredUser
-
-
-def claim_of(username: str, path: str, size: int) -> str:
-    """What one user calls one file, digested: the name of a variant of which nothing else is known."""
-    return hashlib.sha256(f"{username}\0{path}\0{size}".encode(errors="surrogatepass")).hexdigest()
 
 
 class Ledger:

@@ -1,10 +1,8 @@
-"""Soulseek as a source: queries within the budget, answers while they come, offers of what matches.
+"""Soulseek as a source: users whom a manifest names, queries within the budget, offers of what matches.
 
-Owns: when a query is sent, how long its answers are waited for, and what an offer of a file looks like. Never: words a
-query or judges a file (both are given: sources.soulseek.queries, sources.soulseek.matching), reads a byte, or speaks
-the protocol.
-
-Nothing here can be verified before the whole file is here: an offer has no root, only a claim that is its user's word.
+Owns: when a query is sent, how long its answers are waited for, and which files are never offered again. Never: words a
+query or judges a file (both are given: sources.soulseek.queries, sources.soulseek.matching), says what an offer looks
+like (sources.soulseek.offering), reads a byte, or speaks the protocol.
 """
 
 import asyncio
@@ -17,25 +15,13 @@ from weakref import WeakValueDictionary
 from reconciler.clock import Clock
 from reconciler.errors import PeerError
 from reconciler.ids import TrackPosition
-from reconciler.sources.base import (
-    Availability,
-    ByteRequest,
-    Endpoint,
-    Etiquette,
-    Found,
-    Offer,
-    PeerKey,
-    PeerTrouble,
-    Variant,
-    Want,
-)
-from reconciler.sources.soulseek.ledger import Ledger, claim_of
+from reconciler.sources.base import ByteRequest, Etiquette, Found, Offer, PeerTrouble, Rejection, Variant, Want
+from reconciler.sources.soulseek.ledger import Ledger
 from reconciler.sources.soulseek.limits import bounded
 from reconciler.sources.soulseek.network import SearchNetwork
+from reconciler.sources.soulseek.offering import SOULSEEK, found_offer, named_offers, peer_key
 from reconciler.sources.soulseek.search_budget import AnswerMemory
 from reconciler.sources.soulseek.shared_file import SharedFile
-
-SOULSEEK = "soulseek"
 
 # How long a session that is being made is waited for: a login takes a second, the first pause after a loss 5 s.
 ONLINE_WITHIN_S = 30.0
@@ -59,22 +45,6 @@ REJECTIONS_MAX = 20
 
 # Claims remembered until a verdict may come: the offers of 64 jobs that run at once, and some.
 CLAIMS_MAX = 100_000
-
-# By extension: codec as constraints name it, and whether it is lossless. ALAC hides in m4a and is not known by it.
-CODECS = {
-    "flac": ("FLAC", True),
-    "wav": ("WAV", True),
-    "aiff": ("AIFF", True),
-    "aif": ("AIFF", True),
-    "ape": ("APE", True),
-    "wv": ("WAVPACK", True),
-    "mp3": ("MP3", False),
-    "m4a": ("AAC", False),
-    "aac": ("AAC", False),
-    "ogg": ("VORBIS", False),
-    "opus": ("OPUS", False),
-    "wma": ("WMA", False),
-}
 
 
 class Match(Protocol):
@@ -184,10 +154,14 @@ class SoulseekSource:
     @property
     def etiquette(self) -> Etiquette:
         """One upload at a time is what clients give a user, and each that is broken off counts as failed."""
-        return Etiquette(requests_in_flight_max=1, sequential=True)
+        return Etiquette(requests_in_flight_max=1, sequential=True, vouches=False)
 
     async def search(self, wants: tuple[Want, ...]) -> AsyncIterator[Found]:
-        """Ask for the release, then for the tracks that it did not bring; see sources.base.Source."""
+        """Take the users that a manifest names, then ask for the release and for the tracks that it did not bring; see
+        sources.base.Source.
+        """
+        async for found in self._named(wants):
+            yield found
         files: dict[tuple[str, str], SharedFile] = {}
         offered: set[tuple[TrackPosition, str, str]] = set()
         told: set[tuple[str, str]] = set()
@@ -209,7 +183,7 @@ class SoulseekSource:
             for rejected in matches.rejected:
                 if len(told) < REJECTIONS_MAX and (rejected.username, rejected.folder) not in told:
                     told.add((rejected.username, rejected.folder))
-                    yield _trouble(rejected.username, "bad answer", f"{rejected.folder}: {rejected.reason}")
+                    yield _rejection(rejected.username, rejected.folder, rejected.reason)
             missing -= {position for position, _, _ in offered}
 
     async def chunk_hashes(self, offer: Offer) -> bytes:
@@ -225,6 +199,20 @@ class SoulseekSource:
         if (file := self._given.get(variant.claim)) is not None:
             self._ledger.condemn(*file, reason)
 
+    async def _named(self, wants: tuple[Want, ...]) -> AsyncIterator[Found]:
+        """Offer what a manifest says that users have; nobody is asked before the file itself is."""
+        offers = [offer for want in wants for offer in named_offers(want)]
+        if not offers:
+            return
+        if trouble := await self._session_trouble():
+            yield trouble
+            return
+        # Who failed before comes later, as with what a search finds.
+        for offer in sorted(offers, key=lambda offer: self._ledger.failures_of(offer.endpoint.host)):
+            username, path = offer.endpoint.host, offer.target
+            why_not, _ = self._ledger.may_ask(username, path, offer.variant.size)
+            yield _rejection(username, path, why_not) if why_not else self._remembered(offer)
+
     # ---- asking ------------------------------------------------------------------------------------------------------
 
     async def _answers(self, query: str, files: dict[tuple[str, str], SharedFile]) -> PeerTrouble | None:
@@ -233,9 +221,8 @@ class SoulseekSource:
         async with asking, self._turns:
             known = self._memory.recall(query, self._clock.wall())
             if known is None:
-                if not await self._is_online():
-                    status = self._network.status
-                    return _trouble("server", "unreachable", f"the session is {status.state}: {status.reason}")
+                if trouble := await self._session_trouble():
+                    return trouble
                 async with self._budget:
                     await asyncio.sleep(self._ledger.search_wait_s())
                     self._ledger.search_sent()
@@ -246,15 +233,16 @@ class SoulseekSource:
             files[each.username, each.path] = each
         return None
 
-    async def _is_online(self) -> bool:
-        """Wait for a session that is on its way; one that will be long in coming is not waited for."""
+    async def _session_trouble(self) -> PeerTrouble | None:
+        """Wait for a session that is on its way; one that will be long in coming is not waited for, but told."""
         deadline_s = self._clock.monotonic() + ONLINE_WITHIN_S
         while (status := self._network.status).state != "online":
             hopeless = status.state == "refused" or (status.retry_in_s or 0.0) > ONLINE_WITHIN_S
             if hopeless or self._clock.monotonic() >= deadline_s:
-                return False
+                message = bounded(f"the session is {status.state}: {status.reason}")
+                return PeerTrouble(peer=peer_key("server"), source=SOULSEEK, code="unreachable", message=message)
             await asyncio.sleep(ONLINE_LOOK_S)
-        return True
+        return None
 
     async def _collect(self, query: str) -> tuple[SharedFile, ...]:
         """Send the query and take answers until they dry up."""
@@ -283,36 +271,15 @@ class SoulseekSource:
     def _offer(self, match: Match) -> Offer | None:
         file = match.file
         why_not, _ = self._ledger.may_ask(file.username, file.path, file.size)
-        if why_not:
-            return None
-        claim = claim_of(file.username, file.path, file.size)
-        self._given[claim] = (file.username, file.path, file.size)
+        return None if why_not else self._remembered(found_offer(match.position, file))
+
+    def _remembered(self, offer: Offer) -> Offer:
+        """The same offer, once it is known which file a verdict on it is of."""
+        self._given[offer.variant.claim] = (offer.endpoint.host, offer.target, offer.variant.size)
         if len(self._given) > CLAIMS_MAX:
             self._given.popitem(last=False)
-        codec, lossless = CODECS.get(file.extension, ("", False))
-        variant = Variant(
-            root=None,
-            claim=claim,
-            size=file.size,
-            codec=codec,
-            container=file.extension,
-            lossless=lossless,
-            bitrate_bps=(file.bitrate_kbps or 0) * 1000,
-            duration_ms=(file.duration_s or 0) * 1000,
-        )
-        return Offer(
-            position=match.position,
-            peer=PeerKey(f"{SOULSEEK}:{file.username}"),
-            source=SOULSEEK,
-            variant=variant,
-            endpoint=Endpoint(host=file.username, port=0, tls=False),
-            target=file.path,
-            folder="\\".join((file.username, file.path.rpartition("\\")[0])),
-            availability=Availability(
-                free_slot=file.free_slot, queue_length=file.queue_length, speed_bytes_per_s=file.speed_bytes_per_s
-            ),
-        )
+        return offer
 
 
-def _trouble(username: str, code: str, message: str) -> PeerTrouble:
-    return PeerTrouble(peer=PeerKey(f"{SOULSEEK}:{username}"), source=SOULSEEK, code=code, message=bounded(message))
+def _rejection(username: str, what: str, reason: str) -> Rejection:
+    return Rejection(peer=peer_key(username), source=SOULSEEK, what=bounded(what), reason=bounded(reason))

@@ -29,7 +29,11 @@ NOW = 1_000_000.0
 TRACKS = 3
 
 PLACES = Places(
-    root=PurePosixPath("/srv"), library_roots=(PurePosixPath("/srv/library"),), naming=DEFAULT_TEMPLATE, publish="album"
+    root=PurePosixPath("/srv"),
+    library_roots=(PurePosixPath("/srv/library"),),
+    naming=DEFAULT_TEMPLATE,
+    publish="album",
+    soulseek=False,
 )
 NODE = Node(name="attic", labels={"disk": "large"})
 POLICY = Policy(

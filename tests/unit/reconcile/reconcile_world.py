@@ -272,6 +272,7 @@ class World:
                 library_roots=(PurePosixPath(root / "library"),),
                 naming=DEFAULT_TEMPLATE,
                 publish="album",
+                soulseek=False,
             ),
             retry_interval_s=30.0,
             retry_interval_s_max=3600.0,

@@ -19,6 +19,7 @@ from reconcile_builders import (
 )
 
 from reconciler.manifests.model import (
+    Constraints,
     Directives,
     DiscographySpec,
     LabelCrateSpec,
@@ -117,6 +118,7 @@ def test_a_target_below_an_allowed_root_is_taken(target_dir, wanted):
         library_roots=(PurePosixPath("/srv/library"), PurePosixPath("/mnt/music")),
         naming=PLACES.naming,
         publish="album",
+        soulseek=False,
     )
     assert str(plan_of(release_spec(target_dir=target_dir), places).target_dir) == wanted
 
@@ -134,7 +136,7 @@ def test_the_deepest_allowed_root_is_chosen():
     """Where one root lies in another, the target belongs to the inner one."""
     outer, inner = PurePosixPath("/music"), PurePosixPath("/music/new")
     for roots in ((outer, inner), (inner, outer)):
-        places = Places(root=PurePosixPath("/srv"), library_roots=roots, naming=PLACES.naming, publish="album")
+        places = replace(PLACES, library_roots=roots)
         assert plan_of(release_spec(target_dir="/music/new/x"), places).allowed_root == inner
 
 
@@ -246,17 +248,23 @@ URL = UrlSource(url="https://example.org/b.flac")
 @pytest.mark.parametrize(
     ("sources", "held"), [((SOULSEEK,), True), ((SOULSEEK, SOULSEEK), True), ((SOULSEEK, URL), False), ((), False)]
 )
-def test_a_file_that_only_soulseek_users_have_is_held(sources, held):
-    """With another source beside them, that one is asked."""
+def test_a_file_that_only_soulseek_users_have_is_held_where_they_may_not_be_asked(sources, held):
+    """With another source beside them, that one is asked; with Soulseek, they are."""
     files = (
         WantedFile(path="a.flac", size=1, root=root(1)),
         WantedFile(path="b", size=1, root=root(2), sources=sources),
     )
-    plan = plan_of(MultiSourceSpec(target_dir="library", files=files), PLACES)
-    assert isinstance(plan, Held if held else Plan)
-    if isinstance(plan, Held):
-        assert plan.reason == "NeedsSoulseek"
-        assert plan.message.startswith("b has Soulseek sources only")
+    spec = MultiSourceSpec(target_dir="library", files=files)
+    taking_part = replace(PLACES, soulseek=True)
+    assert isinstance(plan_of(spec, taking_part), Plan)
+    without = replace(spec, constraints=Constraints(use_soulseek=False))
+    told = {"soulseek.enabled is false": plan_of(spec, PLACES), "use_soulseek is false": plan_of(without, taking_part)}
+    for why, plan in told.items():
+        assert isinstance(plan, Held if held else Plan)
+        if isinstance(plan, Held):
+            assert plan.reason == "NeedsSoulseek"
+            assert plan.message.startswith("b names Soulseek users only")
+            assert why in plan.message
 
 
 def test_where_a_held_job_would_go_is_checked_at_once():

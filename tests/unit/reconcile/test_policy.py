@@ -9,6 +9,7 @@ from reconciler.config import (
     NodeSettings,
     RetrySettings,
     Settings,
+    SoulseekSettings,
     StatusSettings,
     WatchSettings,
 )
@@ -25,6 +26,7 @@ def test_the_library_is_below_the_root_where_nothing_is_said():
     policy = policy_of(Settings(), root=ROOT, hostname="attic")
     assert policy.places.library_roots == (PurePosixPath("/srv/music/library"),)
     assert (policy.places.naming, policy.places.publish) == (DEFAULT_TEMPLATE, "album")
+    assert not policy.places.soulseek
 
 
 def test_what_is_configured_is_taken():
@@ -33,10 +35,12 @@ def test_what_is_configured_is_taken():
         library=LibrarySettings(roots=("/mnt/a", "/mnt/b"), naming="{artist}/{title}", publish="track"),
         retry=RetrySettings(interval_s=5.0, max_interval_s=50.0, limit=7),
         status=StatusSettings(interval_s=60.0),
+        soulseek=SoulseekSettings(enabled=True),
     )
     policy = policy_of(settings, root=ROOT, hostname="attic")
     assert policy.places.library_roots == (PurePosixPath("/mnt/a"), PurePosixPath("/mnt/b"))
     assert (policy.places.naming, policy.places.publish) == ("{artist}/{title}", "track")
+    assert policy.places.soulseek
     assert (policy.retry_interval_s, policy.retry_interval_s_max, policy.retry_limit) == (5.0, 50.0, 7)
     assert policy.status_interval_s == 60.0
 

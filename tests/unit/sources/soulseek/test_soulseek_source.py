@@ -9,9 +9,10 @@ from soulseek_files import shared_file
 
 from reconciler.errors import PeerError
 from reconciler.ids import TrackPosition
-from reconciler.sources.base import Endpoint, Offer, PeerTrouble, Want
+from reconciler.sources.base import Endpoint, Offer, PeerTrouble, Rejection, Want
 from reconciler.sources.soulseek.account import SessionStatus
-from reconciler.sources.soulseek.ledger import Ledger, claim_of
+from reconciler.sources.soulseek.ledger import Ledger
+from reconciler.sources.soulseek.offering import claim_of
 from reconciler.sources.soulseek.pauses import Pauses
 from reconciler.sources.soulseek.search_budget import WINDOW_S
 from reconciler.sources.soulseek.source import LONGEST_S, QUIET_S, Judgement, SoulseekSource
@@ -235,7 +236,7 @@ def test_a_rejected_folder_is_told_with_its_reason(virtual_loop, make):
     source, _ = make(Network(found={"release": [(0.1, concerts * 2)]}))
     found = virtual_loop.run(collect(source, wants(1)))
     assert len(found) == 20
-    assert {each.message for each in found} == {"live: a concert"}
+    assert {(type(each), each.what, each.reason) for each in found} == {(Rejection, "live", "a concert")}
 
 
 def test_who_failed_comes_later_and_who_is_left_alone_not_at_all(virtual_loop, make):
