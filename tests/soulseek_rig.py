@@ -3,10 +3,12 @@
 Owns: starting and ending these, and waiting for what they tell. Never: checks anything.
 """
 
+import asyncio
 import json
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -44,6 +46,13 @@ def until(true, patience_s=PATIENCE_S):
     return found
 
 
+def free_port():
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class SoulseekRig:
     """One account of ours: process, ledger, database, one part."""
 
@@ -65,6 +74,15 @@ class SoulseekRig:
         """Wait until logged in."""
         until(lambda: self.path.status.state == "online")
         return self
+
+    def search(self, query):
+        """What a query finds within ten seconds, from the first who answers."""
+
+        async def first():
+            async with self.path.search(query) as answers:
+                return await asyncio.wait_for(answers.get(), 10)
+
+        return asyncio.run(first())
 
     def attach(self, size):
         """A new part of this size, open for writing."""

@@ -42,12 +42,13 @@ def trouble_note(trouble: PeerTrouble) -> Note:
 
 
 def rejection_note(rejection: Rejection) -> Note:
-    """What a peer has was looked at and not taken."""
+    """What a peer has was looked at and not taken: nothing went wrong, and the reason stands where lines show one."""
     return Note(
         type=EventType.PEER_DISCOVERED,
         action="rejected",
         peer=rejection.peer.partition(":")[2],
         source=rejection.source,
+        error_message=f"{rejection.what}: {rejection.reason}",
         facts={"what": rejection.what, "reason": rejection.reason},
     )
 

@@ -4,11 +4,10 @@ import asyncio
 import hashlib
 import os
 import signal
-import socket
 import time
 
 import pytest
-from soulseek_rig import Nicotine, SoulseekRig, nicotine_folder, until
+from soulseek_rig import Nicotine, SoulseekRig, free_port, nicotine_folder, until
 from soulseek_server import SoulseekServer
 
 from reconciler.engine.events import ChunkArrived, PeerConnected, PeerQueued, TransferEnded, TransferFailed
@@ -72,21 +71,11 @@ def make_nicotine(tmp_path, server, installed, music):
         each.close()
 
 
-def search(rig, query):
-    """What a query finds within ten seconds, from the first who answers."""
-
-    async def first():
-        async with rig.path.search(query) as answers:
-            return await asyncio.wait_for(answers.get(), 10)
-
-    return asyncio.run(first())
-
-
 def test_a_file_comes_from_nicotine_from_any_chunk_on(make_rig, make_nicotine):
     """Found, asked for, received and written: from the first chunk, and from one in the middle, byte for byte."""
     make_nicotine()
     rig = make_rig().online()
-    files = {each.path: each for each in search(rig, "artist testsong")}
+    files = {each.path: each for each in rig.search("artist testsong")}
     assert files[NAME].size == SIZE
     part, path = rig.attach(SIZE)
     middle = chunk_count(SIZE) // 2
@@ -239,7 +228,7 @@ def giver(make_rig, music, server):
 def test_nicotine_downloads_from_us(make_rig, make_nicotine, giver, server, tmp_path):
     """Byte for byte; and nothing was offered but the two files of the album."""
     assert server.shared_files["giver"] == 2
-    found = search(make_rig().online(), "testsong")
+    found = make_rig().online().search("testsong")
     assert [each.path.rpartition("\\")[2] for each in found] == ["01 testsong.flac"]
     make_nicotine("taker", wanted=[["giver", found[0].path, "", "User logged off", SIZE]])
     taken = tmp_path / "taker" / "downloads" / "01 testsong.flac"
@@ -250,7 +239,7 @@ def test_nicotine_downloads_from_us(make_rig, make_nicotine, giver, server, tmp_
 def test_a_link_put_in_the_place_of_a_shared_file_gives_nothing(make_rig, giver, music):
     """The path leads elsewhere by then: no byte of what it leads to is sent."""
     rig = make_rig().online()
-    (file,) = search(rig, "testsong")
+    (file,) = rig.search("testsong")
     shared = music / "An Artist" / "Album" / "01 testsong.flac"
     other = music.parent / "other"
     other.write_bytes(b"s" * SIZE)
@@ -263,10 +252,3 @@ def test_a_link_put_in_the_place_of_a_shared_file_gives_nothing(make_rig, giver,
     assert not [each for each in events if isinstance(each, ChunkArrived)]
     rig.path.detach(part)
     assert path.read_bytes() == bytes(SIZE)
-
-
-def free_port():
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

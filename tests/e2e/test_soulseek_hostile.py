@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from soulseek_rig import SoulseekRig, until
+from soulseek_rig import SoulseekRig, free_port, until
 from soulseek_server import FILE_SEARCH, LOGIN, SET_PORT, Fields, SoulseekServer, frame, text, word
 
 from reconciler.engine.events import PeerConnected, TransferEnded, TransferFailed
@@ -61,13 +61,6 @@ def honest(tmp_path, server):
     until(lambda: server.shared_files.get("honest"))
     yield rig
     rig.close()
-
-
-def free_port():
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def memory(process_id, field):
@@ -183,12 +176,7 @@ def test_hostile_peers_cost_nothing_and_an_honest_download_goes_on(rig, honest, 
     """Oversized frames, bombs, endless noise and silence at once: below 64 MB, no halt over 200 ms, no process lost."""
     process_id = rig.path.process_id
     part, path = rig.attach(len(DATA))
-
-    async def found():
-        async with rig.path.search("honest song") as answers:
-            return (await asyncio.wait_for(answers.get(), 10))[0]
-
-    file = asyncio.run(found())
+    (file,) = rig.search("honest song")
     rig.read(file.username, file.path, file.size, part=part)
     rig.until_event(PeerConnected)
     seen = {}
@@ -211,12 +199,7 @@ def test_names_of_strangers_never_become_paths(rig, server, tmp_path):
     ready = threading.Event()
     threading.Thread(target=hostile_user, args=(rig, server.port, ready), daemon=True).start()
     assert ready.wait(10)
-
-    async def found():
-        async with rig.path.search("good song") as answers:
-            return await asyncio.wait_for(answers.get(), 10)
-
-    names = {each.path for each in asyncio.run(found())}
+    names = {each.path for each in rig.search("good song")}
     assert names == {name for name in NAMES if "\0" not in name and len(name) <= 1024}
     before = files_below(tmp_path)
     part, path = rig.attach(1000)

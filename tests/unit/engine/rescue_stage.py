@@ -10,6 +10,7 @@ from reconciler.engine.events import (
     ChunkArrived,
     ChunkListArrived,
     ChunkPrint,
+    DiscardPart,
     FetchChunkList,
     Note,
     OpenPart,
@@ -65,7 +66,7 @@ class Stage:
     """The machine, the time, and what it has said so far."""
 
     def __init__(self, *, policy=POLICY, stream=True, use_overlay=True):
-        etiquettes = {"soulseek": Etiquette(requests_in_flight_max=1, sequential=stream)}
+        etiquettes = {"soulseek": Etiquette(requests_in_flight_max=1, sequential=stream, vouches=False)}
         if use_overlay:
             etiquettes["overlay"] = Etiquette(requests_in_flight_max=4)
         order = JobOrder(
@@ -89,6 +90,7 @@ class Stage:
         self.searches = []
         self.opened = []
         self.fetched = {}
+        self.discarded = []
         self.refuse_whole = []
         self.editions = {rooted(edition).id: edition for edition in "abc"}
         self._obey()
@@ -194,6 +196,8 @@ class Stage:
                     edition = self.editions[offer.variant.id]
                     raw = b"".join(print_of(chunk, edition).digest for chunk in range(CHUNKS))
                     self.feed(ChunkListArrived(position=TRACK, peer=offer.peer, variant_id=offer.variant.id, raw=raw))
+                case DiscardPart():
+                    self.discarded.append(command)
                 case VerifyWhole():
                     right = WholeVerified(position=TRACK, part_id=command.part_id, sha256=None)
                     self.feed(self.refuse_whole.pop(0) if self.refuse_whole else right)

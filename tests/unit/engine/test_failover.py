@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from rescue_stage import CHUNKS, CLAIMED, TRACK, Stage
 
-from reconciler.engine.events import WholeRefused
+from reconciler.engine.events import PeersFound, WholeRefused
+from reconciler.sources.base import PeerKey, Rejection
 
 
 def other(name):
@@ -62,5 +63,37 @@ def test_wrong_audio_from_several_is_fetched_again_from_one():
     assert read.first == 0
     stage.bring("soulseek", chunks=CHUNKS)
     assert stage.machine.outcome == "completed"
-    banned = [note.peer for note in stage.notes if note.action == "banned"]
-    assert banned, "who had sent other bytes is named"
+    named = [note for note in stage.notes if note.type == "PeerDisconnected" and note.action == "failed"]
+    assert any("is not that of the right file" in note.error_message for note in named), "who sent other bytes is named"
+    assert not [note for note in stage.notes if note.action == "banned"], "nobody has promised any"
+
+
+def test_what_does_not_fit_is_told_as_a_decision():
+    """With the folder and the reason; nothing went wrong, and its user may still be asked."""
+    stage = Stage()
+    live = Rejection(peer=PeerKey("soulseek:first"), source="soulseek", what="x\\Live", reason="a concert")
+    stage.feed(PeersFound(found=(live,)))
+    stage.offer("soulseek", "first", CLAIMED)
+    stage.search_ends()
+    (told,) = [note for note in stage.notes if note.action == "rejected"]
+    assert (told.type, told.peer, told.is_error, told.error_code) == ("PeerDiscovered", "first", False, "")
+    assert (told.error_message, told.facts["reason"]) == ("x\\Live: a concert", "a concert")
+    assert [read.offer.peer for read in stage.reading_from("soulseek")] == ["soulseek:first"]
+
+
+def test_a_named_user_whose_file_is_another_is_not_a_liar_and_not_asked_again():
+    """The manifest says which bytes they are, not the user: the file is condemned, and the next user is asked."""
+    stage = Stage()
+    by_name = {name: replace(CLAIMED, sha256="ab" * 32, claim=f"{name}.song") for name in ("first", "second")}
+    for name, variant in by_name.items():
+        stage.offer("soulseek", name, variant)
+    stage.search_ends()
+    stage.refuse_whole = [WholeRefused(position=TRACK, part_id=stage.opened[0], fault="content", message="another")]
+    asked = stage.reading_from("soulseek")[0].offer.peer_name
+    stage.bring("soulseek", chunks=CHUNKS)
+    (read,) = stage.reading_from("soulseek")
+    assert (read.first, {read.offer.peer_name, asked}) == (0, {"first", "second"})
+    assert [each.condemned for each in stage.discarded] == [by_name[asked]]
+    stage.bring("soulseek", chunks=CHUNKS)
+    assert stage.machine.outcome == "completed"
+    assert not [note for note in stage.notes if note.action == "banned"]

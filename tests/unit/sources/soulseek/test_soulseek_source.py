@@ -8,7 +8,8 @@ import pytest
 from soulseek_files import shared_file
 
 from reconciler.errors import PeerError
-from reconciler.ids import TrackPosition
+from reconciler.ids import Sha256, TrackPosition
+from reconciler.manifests.model import SoulseekSource as SoulseekUser
 from reconciler.sources.base import Endpoint, Offer, PeerTrouble, Rejection, Want
 from reconciler.sources.soulseek.account import SessionStatus
 from reconciler.sources.soulseek.ledger import Ledger
@@ -59,7 +60,10 @@ class Matches:
 
 
 def queries_of(wants, *, excluded_phrases):
-    """The release, then each track."""
+    """The release, then each track; a file that is named by its bytes has no words."""
+    wants = [want for want in wants if not want.sources]
+    if not wants:
+        return ()
     release = Query(text="release", positions=tuple(want.position for want in wants))
     tracks = [Query(text=f"track {want.position}", positions=(want.position,)) for want in wants]
     return tuple(each for each in (release, *tracks) if each.text not in excluded_phrases)
@@ -237,6 +241,41 @@ def test_a_rejected_folder_is_told_with_its_reason(virtual_loop, make):
     found = virtual_loop.run(collect(source, wants(1)))
     assert len(found) == 20
     assert {(type(each), each.what, each.reason) for each in found} == {(Rejection, "live", "a concert")}
+
+
+def test_users_whom_a_manifest_names_are_offered_without_a_search(virtual_loop, make):
+    """By the bytes that it names; who failed comes later, and a file that was wrong is told of instead."""
+    names = ("failed", "wrong", "good")
+    users = tuple(SoulseekUser(username=name, filename=f"{name}\\song.flac") for name in names)
+    want = Want(position=TrackPosition(1), sha256=Sha256("ab" * 32), size=9, sources=users)
+    network = Network()
+    source, ledger = make(network)
+    ledger.happened("failed", "other", 1, Happened(what="failed"))
+    ledger.condemn("wrong", "wrong\\song.flac", 9, "not the bytes")
+    found = virtual_loop.run(collect(source, (want,)))
+    offers = [each for each in found if isinstance(each, Offer)]
+    assert [(each.peer_name, each.target) for each in offers] == [
+        ("good", "good\\song.flac"),
+        ("failed", "failed\\song.flac"),
+    ]
+    assert {(each.variant.sha256, each.variant.root, each.variant.size) for each in offers} == {("ab" * 32, None, 9)}
+    (rejected,) = [each for each in found if isinstance(each, Rejection)]
+    assert (rejected.peer, rejected.what) == ("soulseek:wrong", "wrong\\song.flac")
+    assert "not the bytes" in rejected.reason
+    assert network.sent == []
+    source.condemn(offers[0].variant, "other bytes")
+    assert "other bytes" in ledger.may_ask("good", "good\\song.flac", 9)[0]
+
+
+def test_named_users_are_not_blamed_for_a_session_that_is_not_there(virtual_loop, make):
+    """The trouble is the server's, and nobody is offered."""
+    network = Network(status=SessionStatus(state="refused", reason="INVALIDPASS"))
+    source, _ = make(network)
+    user = SoulseekUser(username="a", filename="b.flac")
+    want = Want(position=TrackPosition(1), sha256=Sha256("ab" * 32), size=9, sources=(user,))
+    (trouble,) = virtual_loop.run(collect(source, (want,)))
+    assert isinstance(trouble, PeerTrouble)
+    assert trouble.peer == "soulseek:server"
 
 
 def test_who_failed_comes_later_and_who_is_left_alone_not_at_all(virtual_loop, make):
