@@ -1,7 +1,7 @@
-"""`reconciler job new`: a whole manifest from an id or address at MusicBrainz.
+"""`reconciler job new`: a whole manifest, written from little.
 
-Owns: the three commands, and what they say of what they wrote. Never: asks the person anything, writes over a file, or
-speaks to a daemon: it finds the new file by itself.
+Owns: the group, its commands for MusicBrainz, and what is asked there. Never: writes a file (cli.new_written), or
+reads a Metalink (cli.cmd_job_new_multi_source).
 """
 
 import asyncio
@@ -13,12 +13,12 @@ from typing import TypeVar
 
 import click
 
+from reconciler.cli.cmd_job_new_multi_source import multi_source
 from reconciler.cli.context import Context, state_options
-from reconciler.cli.new_files import NewFiles
-from reconciler.cli.new_manifests import NewManifest, crate_manifest, discography_manifest, mbid_in, release_manifest
-from reconciler.cli.render import shown
+from reconciler.cli.new_manifests import crate_manifest, discography_manifest, mbid_in, release_manifest
+from reconciler.cli.new_written import target_option, write_new
 from reconciler.clock import SystemClock
-from reconciler.errors import InvalidInputError, NotFoundError
+from reconciler.errors import NotFoundError
 from reconciler.ids import Mbid
 from reconciler.musicbrainz.answers import Answers
 from reconciler.musicbrainz.client import MusicBrainz
@@ -29,29 +29,25 @@ from reconciler.state.database import Database
 # A person waits: what does not answer at the second try is left to the daemon.
 TRIES_MAX = 2
 
-_SKIPPED_SHOWN_MAX = 20
-
 T = TypeVar("T")
 
-target_option = click.option(
-    "--target-dir",
-    default="library",
-    show_default=True,
-    help="Where the files go: relative to the root folder, or absolute below a library root.",
-)
 
-
-@click.group(short_help="Write a manifest from an id or address at MusicBrainz.")
+@click.group(short_help="Write a manifest: of something at MusicBrainz, or of files with mirrors.")
 def new() -> None:
-    """Write a whole manifest into jobs/active from the id, or the address of the page, of something at MusicBrainz.
+    """Write a whole manifest into jobs/active: from the id, or the address of the page, of something at MusicBrainz, or
+    from a Metalink or addresses of files.
 
     Nothing is asked: what is chosen stands in the file, with comments, to be changed. Where MusicBrainz does not
     answer, the manifest is written without what it would have said, and the daemon looks that up when it can.
 
     \b
-    Example:
+    Examples:
       reconciler job new discography https://musicbrainz.org/artist/8ca01f46-53ac-4af2-8516-55a909c0905e
+      reconciler job new multi-source --metalink concert.meta4
     """
+
+
+new.add_command(multi_source)
 
 
 @new.command("mb-release", short_help="A release, with its tracks.")
@@ -71,7 +67,7 @@ def mb_release(context: Context, release: str, *, target_dir: str) -> None:
     mbid = mbid_in(release, "release")
     found, why = _asked(context, lambda service: service.release(mbid))
     resolved = resolved_release(found, asked=mbid) if found is not None else None
-    _write(context, release_manifest(mbid, resolved, target_dir=target_dir), why)
+    write_new(context, release_manifest(mbid, resolved, target_dir=target_dir), why)
 
 
 @new.command(short_help="What an artist has released.")
@@ -89,7 +85,7 @@ def discography(context: Context, artist: str, *, profile: str, target_dir: str)
       reconciler job new discography https://musicbrainz.org/artist/8ca01f46-53ac-4af2-8516-55a909c0905e
     """
     mbid, name, why = _named(context, "artist", artist)
-    _write(context, discography_manifest(mbid, name, profile=profile, target_dir=target_dir), why)
+    write_new(context, discography_manifest(mbid, name, profile=profile, target_dir=target_dir), why)
 
 
 @new.command("label-crate", short_help="Some releases of a label.")
@@ -112,7 +108,7 @@ def label_crate(context: Context, label: str, *, limit: int, order: str, target_
       reconciler job new label-crate https://musicbrainz.org/label/9e6b4d7f-4958-4db7-8504-d89e315836af --order oldest
     """
     mbid, name, why = _named(context, "label", label)
-    _write(context, crate_manifest(mbid, name, limit=limit, order=order, target_dir=target_dir), why)
+    write_new(context, crate_manifest(mbid, name, limit=limit, order=order, target_dir=target_dir), why)
 
 
 # ---- asking ----------------------------------------------------------------------------------------------------------
@@ -154,39 +150,3 @@ def _memory(context: Context) -> Iterator[Database]:
             return
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="reconciler-new-"))
         yield stack.enter_context(contextlib.closing(Database.open(Path(scratch) / "answers.db")))
-
-
-# ---- writing ---------------------------------------------------------------------------------------------------------
-
-
-def _write(context: Context, made: NewManifest, why: str) -> None:
-    active = context.root / "jobs" / "active"
-    if not active.is_dir():
-        raise NotFoundError(f"{context.root} has no jobs/active", hint="make it with `reconciler init`, or name --root")
-    path = active / made.file_name
-    if not NewFiles(below=context.root).file(path, made.text):
-        raise InvalidInputError(f"{path} is there already", hint="edit that one, or remove it first")
-    name = str(path.relative_to(context.root))
-    if context.as_json:
-        context.print_json(
-            {
-                "path": name,
-                "job_id": made.job_id,
-                "job_type": made.job_type,
-                "mbid": made.mbid,
-                "name": made.name,
-                "tracks": made.tracks,
-                "skipped": list(made.skipped),
-                "not_looked_up": why,
-            }
-        )
-        return
-    click.echo(f"wrote {shown(name, 400)}: {made.job_type} of {shown(made.name or made.mbid, 200)}")
-    for line in made.chosen:
-        click.echo(f"  {shown(line, 400)}")
-    for line in made.skipped[:_SKIPPED_SHOWN_MAX]:
-        click.echo(f"  left out: {shown(line, 400)}")
-    if len(made.skipped) > _SKIPPED_SHOWN_MAX:
-        click.echo(f"  and {len(made.skipped) - _SKIPPED_SHOWN_MAX} more left out")
-    if why:
-        click.echo(f"  not looked up: {shown(why, 400)}; the daemon does when it can")

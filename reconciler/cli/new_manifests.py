@@ -1,11 +1,13 @@
 """What `job new` writes: whole manifests, with a word about what may be changed.
 
-Owns: these texts, and finding the id in what a person has copied. Never: asks MusicBrainz or writes a file.
+Owns: what every new manifest has, the texts for things at MusicBrainz, and finding the id in what a person has copied.
+Never: asks MusicBrainz or writes a file, or words files with sources (cli.new_multi_source).
 """
 
 import os
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from reconciler.clock import SystemClock, rfc3339
 from reconciler.errors import InvalidInputError
@@ -25,6 +27,11 @@ _CONSTRAINTS = (
     "#   preferred_codecs: [FLAC]   # in order of preference",
     "#   allow_lossy: true          # false: nothing but lossless",
 )
+_CONSTRAINTS_OF_FILES = (
+    "# constraints:                 # what is commented out shows the default",
+    "#   use_overlay: true          # false: only the servers above are asked",
+    "#   overlay_bandwidth_kbps: 0  # a cap for this job; 0 = none",
+)
 _RUN = (
     "# priority: 0                  # from -100 to 100; the higher goes first",
     "# suspend: true                # rest until the line is taken out",
@@ -39,17 +46,18 @@ class NewManifest:
     text: str
     job_id: str
     job_type: str
-    mbid: Mbid
+    mbid: Mbid | None
+    """None for files that are known by their bytes."""
     name: str
-    """Of the release, artist or label; empty where MusicBrainz was not reached."""
+    """Of the release, artist, label or files; empty where it is not known."""
     tracks: int | None
-    """That are listed in it; None = none are."""
+    """That are listed in it, or files; None = none are."""
     skipped: tuple[str, ...]
     chosen: tuple[str, ...]
     """What was chosen for the person, a line each."""
 
 
-def mbid_in(given: str, kind: SubjectKind) -> Mbid:
+def mbid_in(given: str, kind: SubjectKind | Literal["recording"]) -> Mbid:
     """The id in an id or address of a page at MusicBrainz; raises InvalidInputError where it is of another kind."""
     address = _KIND_IN_ADDRESS.search(given)
     if address is not None and address[1] != kind:
@@ -79,7 +87,7 @@ def release_manifest(mbid: Mbid, resolved: ResolvedRelease | None, *, target_dir
     spec["target_dir"] = target_dir
     spec["tracks"] = [_track(track) for track in tracks]
     skipped = resolved.skipped if resolved is not None else ()
-    return _made(
+    return made_manifest(
         JobType.MB_RELEASE,
         spec,
         above=above,
@@ -110,7 +118,7 @@ def discography_manifest(mbid: Mbid, name: str, *, profile: str, target_dir: str
         "# exclude_release_groups: []   # ids of albums that are never wanted",
     )
     chosen = (f"profile {profile}, into {target_dir}",)
-    return _made(JobType.DISCOGRAPHY, spec, above=above, below=below, name=name, chosen=chosen)
+    return made_manifest(JobType.DISCOGRAPHY, spec, above=above, below=below, name=name, chosen=chosen)
 
 
 def crate_manifest(mbid: Mbid, name: str, *, limit: int, order: str, target_dir: str) -> NewManifest:
@@ -127,10 +135,10 @@ def crate_manifest(mbid: Mbid, name: str, *, limit: int, order: str, target_dir:
         "order: popularity (by who is known here to have them), newest or oldest; limit: so many of them.",
     ]
     chosen = (f"the first {limit} by {order}, into {target_dir}",)
-    return _made(JobType.LABEL_CRATE, spec, above=above, name=name, chosen=chosen)
+    return made_manifest(JobType.LABEL_CRATE, spec, above=above, name=name, chosen=chosen)
 
 
-def _made(
+def made_manifest(
     job_type: JobType,
     spec: dict[str, Field],
     *,
@@ -141,20 +149,22 @@ def _made(
     tracks: int | None = None,
     skipped: tuple[str, ...] = (),
 ) -> NewManifest:
+    """Write these fields down; raises InvalidInputError where they make no valid manifest."""
     now = SystemClock().wall()
     job_id = make_ulid(unix_ms=int(now * 1000), entropy=os.urandom(ULID_ENTROPY_BYTES))
     head: dict[str, Field] = {"job_id": job_id, "job_type": job_type.value, "created_at": rfc3339(now)}
-    text = manifest_text(head, spec, above=above, below=(*below, *_CONSTRAINTS, *_RUN))
-    problems = read_manifest(text.encode()).problems
-    if problems:
-        raise InvalidInputError(str(problems[0]), hint="correct what was given")
-    mbid = Mbid(str(next(iter(spec.values()))))
+    constraints = _CONSTRAINTS_OF_FILES if job_type is JobType.MULTI_SOURCE else _CONSTRAINTS
+    text = manifest_text(head, spec, above=above, below=(*below, *constraints, *_RUN))
+    for problem in read_manifest(text.encode()).problems:
+        what = f"{problem.pointer}: {problem.message}" if problem.pointer else problem.message
+        raise InvalidInputError(what, hint=problem.hint or "correct what was given")
+    first = str(next(iter(spec.values())))
     return NewManifest(
         file_name=f"{safe_component(name)[:80].strip() or job_id}.yml" if name else f"{job_id}.yml",
         text=text,
         job_id=job_id,
         job_type=job_type.value,
-        mbid=mbid,
+        mbid=Mbid(first) if is_mbid(first) else None,
         name=name,
         tracks=tracks,
         skipped=skipped,
