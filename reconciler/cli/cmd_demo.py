@@ -17,13 +17,13 @@ from loguru import logger
 
 from reconciler.cli.context import settings_in
 from reconciler.cli.demo_scene import DemoPeer, Scene, make_scene, running_peers
-from reconciler.cli.jobs import JobView, views_of
 from reconciler.cli.live import watching
 from reconciler.cli.render import megabytes
 from reconciler.cli.render_trace import format_summary
 from reconciler.daemon import Daemon, Places, opened
 from reconciler.errors import ExitCode, InvalidInputError, ReconcilerError
 from reconciler.reconcile.finalise import RunResult
+from reconciler.reconcile.job_view import JobView, views_of
 from reconciler.state.database import Database
 from reconciler.traces.store import TraceStore
 from reconciler.traces.summary import SwarmSessionSummary, summarise

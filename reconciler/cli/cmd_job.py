@@ -12,11 +12,11 @@ from reconciler.cli.cmd_job_edit import cancel, resume, retry, suspend
 from reconciler.cli.cmd_job_explain import explain
 from reconciler.cli.cmd_job_new import new
 from reconciler.cli.context import Context, state_options
-from reconciler.cli.jobs import JobView, view_of
 from reconciler.cli.render import megabytes, shown
 from reconciler.cli.render_trace import format_summary
 from reconciler.clock import rfc3339
 from reconciler.errors import NotFoundError
+from reconciler.reconcile.job_view import JobView, view_of
 from reconciler.traces.session_log import line_of
 from reconciler.traces.store import TraceStore
 from reconciler.traces.summary import summarise

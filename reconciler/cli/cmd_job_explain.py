@@ -9,7 +9,6 @@ import click
 
 from reconciler.cli.context import Context, state_options
 from reconciler.cli.explanation import Explanation, Hold
-from reconciler.cli.jobs import JobView, last_errors, shared_transfers, view_of
 from reconciler.cli.outlook import Outlook, looking_out
 from reconciler.cli.render_outlook import Verdict, verdict_of
 from reconciler.clock import rfc3339
@@ -17,6 +16,7 @@ from reconciler.manifests.model import JobState, Renamed
 from reconciler.reconcile.conditions import Reason
 from reconciler.reconcile.decide import GONE_GRACE_S
 from reconciler.reconcile.foresee import Foreseen
+from reconciler.reconcile.job_view import JobView, last_errors, shared_transfers, view_of
 from reconciler.reconcile.observed import Gone, Valid
 from reconciler.reconcile.orders import renamed_of
 from reconciler.reconcile.ownership import why_not_ours

@@ -7,9 +7,9 @@ import click
 from rich.table import Table
 
 from reconciler.cli.context import Context, state_options
-from reconciler.cli.jobs import JobView, views_of
 from reconciler.cli.render import megabytes, shown
 from reconciler.clock import rfc3339
+from reconciler.reconcile.job_view import JobView, views_of
 from reconciler.state.sightings import SightingStore
 
 

@@ -1,16 +1,16 @@
 """Why one job is as it is: everything that files and database say of it, on one screen.
 
-Owns: what belongs to the explanation and in which order. Never: gathers it (cli.outlook, cli.jobs) or prints.
+Owns: what belongs to the explanation and in which order. Never: gathers it (cli.outlook, reconcile.job_view) or prints.
 """
 
 from dataclasses import asdict, dataclass
 
-from reconciler.cli.jobs import JobView, TrackError
 from reconciler.cli.render import shown
 from reconciler.cli.render_outlook import Verdict, problems_of, steps_of
 from reconciler.clock import rfc3339
 from reconciler.manifests.model import JobState, Manifest, Renamed
 from reconciler.reconcile.foresee import Foreseen
+from reconciler.reconcile.job_view import JobView, TrackError
 from reconciler.reconcile.observed import Moment, Valid
 from reconciler.reconcile.verdict import attempts_max
 

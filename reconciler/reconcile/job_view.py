@@ -1,4 +1,4 @@
-"""What files and database say of a job, put together for a person.
+"""What files and database say of a job, put together for whoever asks: a command, or the HTTP API.
 
 Owns: that view. Never: changes anything, or needs a daemon.
 """
@@ -150,20 +150,34 @@ class JobView:
 
 def views_of(database: Database, root: Path) -> list[JobView]:
     """Every job, in the order of their ids (which is that of their making)."""
-    store = JobStore(database)
-    return [_view(database, store, record, root) for record in sorted(store.all(), key=lambda record: record.job_id)]
+    records = sorted(JobStore(database).all(), key=lambda record: record.job_id)
+    return [view_of_record(database, root, record) for record in records]
 
 
 def view_of(database: Database, root: Path, name: str) -> JobView:
     """The job whose id begins with `name`; NotFoundError for none, InvalidInputError for several."""
-    store = JobStore(database)
-    found = store.find(name.strip())
+    found = JobStore(database).find(name.strip())
     if not found:
         raise NotFoundError(f"no job's id begins with {name!r}", hint="`reconciler status` lists them")
     if len(found) > 1:
         ids = ", ".join(record.job_id for record in found[:5])
         raise InvalidInputError(f"{len(found)} jobs begin with {name!r}: {ids}", hint="write more of the id")
-    return _view(database, store, found[0], root)
+    return view_of_record(database, root, found[0])
+
+
+def view_of_record(database: Database, root: Path, record: JobRecord) -> JobView:
+    """The view of a job whose record is at hand."""
+    store = JobStore(database)
+    received = database.read(lambda connection: connection.execute(_RECEIVED, (record.job_id,)).fetchone()[0])
+    resolved = ResolutionStore(database).get(record.job_id, record.generation)
+    return JobView(
+        record=record,
+        manifest=_manifest(root / record.path),
+        artifacts=store.artifacts(record.job_id, record.generation),
+        bytes_received=int(received),
+        children=_children(store, record, resolved),
+        resolved=resolved,
+    )
 
 
 def last_errors(database: Database, job_id: JobId) -> list[TrackError]:
@@ -190,19 +204,6 @@ def shared_transfers(database: Database, record: JobRecord) -> list[tuple[str, s
         (track, f"shares the transfer of job {facts.get('job', '')}, track {facts.get('track', '')}")
         for track, facts in found[:ERRORS_MAX]
     ]
-
-
-def _view(database: Database, store: JobStore, record: JobRecord, root: Path) -> JobView:
-    received = database.read(lambda connection: connection.execute(_RECEIVED, (record.job_id,)).fetchone()[0])
-    resolved = ResolutionStore(database).get(record.job_id, record.generation)
-    return JobView(
-        record=record,
-        manifest=_manifest(root / record.path),
-        artifacts=store.artifacts(record.job_id, record.generation),
-        bytes_received=int(received),
-        children=_children(store, record, resolved),
-        resolved=resolved,
-    )
 
 
 def _children(store: JobStore, record: JobRecord, resolved: Resolved | None) -> tuple[KnownChild, ...]:
