@@ -9,6 +9,7 @@ engine      fetch one job from a swarm: a machine without hands, and the threads
 sources     where bytes come from: overlay peers and plain HTTP servers
 overlay     being a peer: identity, BEP 52 trees, signed descriptors, the server
 library     what we hold: names, safe placement, audio checks, the index of what may be shared
+hooks       tell others that a job has ended
 musicbrainz what exists: releases, artists and labels, asked for politely and remembered
 traces      what happened: events, the table, the session log, the summary
 state       what must survive a restart: the SQLite file

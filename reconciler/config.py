@@ -20,8 +20,16 @@ StatusMode = Literal["in_file", "sidecar", "both", "none"]
 Publishing = Literal["album", "track"]
 """When the files of a release get their names: all together, or each as soon as it is verified."""
 
+HookEvent = Literal["job.completed", "job.failed", "job.cancelled"]
+"""What hooks are told of; `job.failed` is the end of a job that is not tried again by itself."""
+
+HOOK_EVENTS: tuple[HookEvent, ...] = ("job.completed", "job.failed", "job.cancelled")
+
 ENVIRONMENT_PREFIX = "RECONCILER__"
-_LISTS = frozenset({("library", "roots"), ("mesh", "overlay", "peers"), ("soulseek", "share")})
+_LISTS = frozenset(
+    {("library", "roots"), ("mesh", "overlay", "peers"), ("soulseek", "share")}
+    | {("hooks", name) for name in ("on_completed", "pass_environment", "webhooks")}
+)
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\]")
 _PORT = re.compile(r"0|[1-9][0-9]{0,4}")
@@ -188,6 +196,29 @@ class MusicBrainzSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookSettings:
+    """A web address that is told of the ends of jobs."""
+
+    url: str
+    events: tuple[HookEvent, ...] = HOOK_EVENTS
+    secret_file: str = ""
+    """Absolute; what requests are signed with. Empty = they are not signed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookSettings:
+    """Who is told when a job has ended."""
+
+    on_completed: tuple[str, ...] = ()
+    """Program and arguments, with placeholders; empty = none."""
+    timeout_s: float = 600.0
+    """After which that program is ended."""
+    pass_environment: tuple[str, ...] = ()
+    """Variables of ours that it is given besides the harmless ones."""
+    webhooks: tuple[WebhookSettings, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that can be configured."""
 
@@ -201,6 +232,7 @@ class Settings:
     git: GitSettings = field(default_factory=GitSettings)
     soulseek: SoulseekSettings = field(default_factory=SoulseekSettings)
     musicbrainz: MusicBrainzSettings = field(default_factory=MusicBrainzSettings)
+    hooks: HookSettings = field(default_factory=HookSettings)
 
 
 def settings_of(document: Mapping[str, Any]) -> Settings:
@@ -226,7 +258,18 @@ def settings_of(document: Mapping[str, Any]) -> Settings:
         git=GitSettings(**_in_seconds(document.get("git", {}))),
         soulseek=_soulseek(document.get("soulseek", {})),
         musicbrainz=MusicBrainzSettings(rate_per_s=rate_per_s, **musicbrainz),
+        hooks=_hooks(document.get("hooks", {})),
     )
+
+
+def _hooks(section: Mapping[str, Any]) -> HookSettings:
+    typed = _in_seconds(section)
+    for name in ("on_completed", "pass_environment"):
+        typed[name] = tuple(typed.pop(name, ()))
+    webhooks = [dict(each) for each in typed.pop("webhooks", ())]
+    for each in webhooks:
+        each["events"] = tuple(each.pop("events", HOOK_EVENTS))
+    return HookSettings(webhooks=tuple(WebhookSettings(**each) for each in webhooks), **typed)
 
 
 def _soulseek(section: Mapping[str, Any]) -> SoulseekSettings:

@@ -30,6 +30,8 @@ from reconciler.engine.pace import Patience, RescuePolicy
 from reconciler.engine.partfile import PartStore
 from reconciler.engine.soulseek_path import SoulseekPath
 from reconciler.errors import BadConfigurationError, DiskError
+from reconciler.hooks.configured import hooks_of
+from reconciler.hooks.courier import Courier
 from reconciler.ids import JobId
 from reconciler.library.index import LibraryIndex
 from reconciler.manifests.model import OverlayPeerSource
@@ -59,6 +61,7 @@ from reconciler.sources.soulseek.password import read_password
 from reconciler.sources.soulseek.queries import queries_of
 from reconciler.sources.soulseek.source import Judgement, SoulseekSource
 from reconciler.state.database import Database
+from reconciler.state.deliveries import DeliveryStore
 from reconciler.state.jobs import JobStore
 from reconciler.state.location import InstanceLock
 from reconciler.state.peers import PeerStore
@@ -125,6 +128,7 @@ class Daemon:
             if settings.git.status_ref
             else None
         )
+        self._courier = self._make_courier(places, database)
         resolutions = ResolutionStore(database)
         self._lookups = LookUps(
             catalogue=self._musicbrainz,
@@ -143,6 +147,7 @@ class Daemon:
                 sightings=SightingStore(database),
                 engine=self.engine,
                 lookups=self._lookups,
+                hooks=self._courier,
                 resolutions=resolutions,
                 traces=self.traces,
                 clock=self._clock,
@@ -161,17 +166,33 @@ class Daemon:
             async with asyncio.TaskGroup() as tasks, self._serving():
                 background = [tasks.create_task(self.engine.serve()), tasks.create_task(self._keep_flushing())]
                 background.append(tasks.create_task(self._lookups.serve()))
+                telling = tasks.create_task(self._courier.serve())
+                background.append(telling)
                 if self._status_ref is not None:
                     background.append(tasks.create_task(self._status_ref.keep_committing()))
                 try:
                     result = await self._reconciler.run(once=once)
                     await self._reconciler.part()
+                    if once:
+                        await _ended(telling)
+                        await self._courier.drain()
                     return result
                 finally:
                     for task in background:
                         task.cancel()
                     await asyncio.wait(background)
                     await self._close()
+
+    def _make_courier(self, places: Places, database: Database) -> Courier:
+        """Raises BadConfigurationError where the secret of a webhook cannot be read."""
+        return Courier(
+            hooks_of(self._settings.hooks, folder=places.root, environ=os.environ, clock=self._clock),
+            store=DeliveryStore(database),
+            reporter=self.traces,
+            clock=self._clock,
+            chance=random.random,
+            entropy=os.urandom,
+        )
 
     def _on_change(self, job_id: JobId) -> None:
         self._reconciler.on_change(job_id)
@@ -257,6 +278,12 @@ class Daemon:
         finally:
             for kind in kinds:
                 loop.remove_signal_handler(kind)
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    """Cancel a task and wait until it has let go."""
+    task.cancel()
+    await asyncio.wait([task])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,10 +5,9 @@ there.
 """
 
 import click
-from click.core import ParameterSource
 from rich.table import Table
 
-from reconciler.cli.context import Context, state_options
+from reconciler.cli.context import Context, is_asked_itself, state_options
 from reconciler.cli.render import rate, shown
 from reconciler.clock import SystemClock, rfc3339
 from reconciler.engine.peer_memory import KEEP_S
@@ -43,11 +42,7 @@ def peers(context: Context) -> None:
       reconciler peers --json | jq -r '.[] | select(.banned) | .name'
       reconciler peers forget peer.example.org:80
     """
-    click_context = click.get_current_context()
-    if click_context.invoked_subcommand is not None:
-        given = [name for name in click_context.params if _was_given(click_context, name)]
-        if given:
-            raise click.UsageError(f"write --{given[0].removeprefix('as_')} after `{click_context.invoked_subcommand}`")
+    if not is_asked_itself():
         return
     now = SystemClock().wall()
     with context.database() as database:
@@ -86,10 +81,6 @@ def forget(context: Context, name: str) -> None:
         lifted = f"; its ban until {_until(each)} is lifted" if is_banned(each, now) else ""
         click.echo(f"{shown(each.peer, 200)} is forgotten{lifted}")
     click.echo(f"a running daemon knows within {KEEP_S:.0f} seconds")
-
-
-def _was_given(click_context: click.Context, name: str) -> bool:
-    return click_context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _named(known: list[Reputation], name: str) -> list[Reputation]:

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from loguru import logger
 from rich.console import Console
 
 from reconciler.config import Settings
 from reconciler.errors import BadConfigurationError, InvalidInputError, NotFoundError
+from reconciler.hooks.placeholders import check_command
 from reconciler.library.naming import DEFAULT_TEMPLATE, check_template
 from reconciler.manifests.configuration import read_configuration
 from reconciler.manifests.files import read_input
@@ -104,6 +106,10 @@ def settings_in(root: Path) -> Settings:
         check_template(found.library.naming or DEFAULT_TEMPLATE)
     except InvalidInputError as error:
         raise BadConfigurationError(f"{path}: library.naming: {error.message}", hint=error.hint) from error
+    try:
+        check_command(found.hooks.on_completed)
+    except InvalidInputError as error:
+        raise BadConfigurationError(f"{path}: {error.message}", hint=error.hint) from error
     return found
 
 
@@ -145,6 +151,20 @@ def root_options(command: Callable[..., None]) -> Callable[..., None]:
 def state_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add `--root`, `--json` and `--state`: for commands that work on the daemon's own folder."""
     return _STATE(root_options(command))
+
+
+def is_asked_itself() -> bool:
+    """Whether a group of commands is to answer itself, and not one of its commands; an option before that is refused.
+
+    It would be lost: each command has its own.
+    """
+    asked = click.get_current_context()
+    if asked.invoked_subcommand is None:
+        return True
+    given = [name for name in asked.params if asked.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if given:
+        raise click.UsageError(f"write --{given[0].removeprefix('as_')} after `{asked.invoked_subcommand}`")
+    return False
 
 
 def log_to_stderr(*, debug: bool) -> None:

@@ -26,7 +26,9 @@ Exit codes: 0 ok, 1 failure, 2 invalid input or usage, 3 not everything complete
 """
 
 
-CommandName = Literal["demo", "init", "run", "validate", "plan", "status", "job", "peers", "simulate", "git-filter"]
+CommandName = Literal[
+    "demo", "init", "run", "validate", "plan", "status", "job", "peers", "hooks", "simulate", "git-filter"
+]
 
 
 class Commands(click.Group):
@@ -79,6 +81,10 @@ def _load(name: CommandName) -> click.Command:  # noqa: C901, PLR0911 - one for 
             from reconciler.cli.cmd_peers import peers
 
             return peers
+        case "hooks":
+            from reconciler.cli.cmd_hooks import hooks
+
+            return hooks
         case "simulate":
             from reconciler.cli.cmd_simulate import simulate
 

@@ -23,6 +23,7 @@ _RFC3339 = re.compile(
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _DURATION = re.compile(r"(?P<number>(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,3})?)(?P<unit>[smhd]?)")
 _CODEC = re.compile(r"[A-Za-z0-9]{1,16}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 _UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -201,6 +202,12 @@ def check_codec(text: str) -> None:
         raise FormatError("is not a codec name", "write FLAC, MP3, OPUS")
 
 
+def check_variable_name(text: str) -> None:
+    """The name of an environment variable."""
+    if not _VARIABLE.fullmatch(text):
+        raise FormatError("is not the name of an environment variable", "write it as BEETSDIR, without $ or =")
+
+
 def _check_path(text: str) -> None:
     parts = text.split("/")
     if ".." in parts:
@@ -229,5 +236,6 @@ FORMATS: dict[str, Callable[[str], None]] = {
     "server-address": check_server_address,
     "ipv4-address": check_ipv4_address,
     "codec": check_codec,
+    "variable-name": check_variable_name,
 }
 """By the name that the schemas use."""

@@ -36,7 +36,7 @@ from reconciler.reconcile.means import Means
 from reconciler.reconcile.observe import Folders, Observer
 from reconciler.reconcile.observed import Policy
 from reconciler.reconcile.passes import ENGINE_JOBS_MAX, Passes
-from reconciler.reconcile.perform import EnginePort, LookUpPort, Performer, TracePort
+from reconciler.reconcile.perform import EnginePort, HookPort, LookUpPort, Performer, TracePort
 from reconciler.reconcile.queue import Priority
 from reconciler.reconcile.rescan import Rescan, is_confirmation
 from reconciler.reconcile.settling import Settling
@@ -71,6 +71,7 @@ class Surroundings:
     sightings: SightingStore
     engine: EnginePort
     lookups: LookUpPort
+    hooks: HookPort
     resolutions: ResolutionStore
     traces: TracePort
     clock: Clock
@@ -227,6 +228,7 @@ class Reconciler:
             finaliser=self._finaliser,
             engine=surroundings.engine,
             lookups=surroundings.lookups,
+            hooks=surroundings.hooks,
             ledger=self._ledger,
             sights=self._sights,
             echoes=self._echoes,

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from reconciler.clock import Clock
 from reconciler.reconcile.actions import Decision
 from reconciler.reconcile.echoes import Echoes
+from reconciler.reconcile.ending import ending_of
 from reconciler.reconcile.finalise import Finaliser
 from reconciler.reconcile.ledger import Ledger
 from reconciler.reconcile.observe import Folders, Observer
-from reconciler.reconcile.observed import Moment, Policy
-from reconciler.reconcile.perform import EnginePort, LookUpPort, Performer
+from reconciler.reconcile.observed import Moment, Observed, Policy
+from reconciler.reconcile.perform import EnginePort, HookPort, LookUpPort, Performer
 from reconciler.reconcile.queue import Priority
 from reconciler.reconcile.sights import Sights
 from reconciler.state.jobs import JobStore
+from reconciler.state.records import Delivery, JobRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,7 @@ class Means:
     finaliser: Finaliser
     engine: EnginePort
     lookups: LookUpPort
+    hooks: HookPort
     ledger: Ledger
     sights: Sights
     echoes: Echoes
@@ -41,10 +44,20 @@ class Means:
         """Now, with fresh dice."""
         return Moment(now_unix_s=self.clock.wall(), chance=self.chance(), policy=self.policy)
 
-    async def do(self, decision: Decision, path: str) -> None:
-        """Store what a decision changes of the record, then perform its actions."""
+    async def do(self, decision: Decision, path: str, *, of: Observed | None = None) -> None:
+        """Store what a decision changes of the record, then perform its actions.
+
+        `of` is what it was decided on: hooks are told of an end. None = a manifest that is gone, whose end is nobody's.
+        """
         if decision.record is not None:
-            await self.performer.store(decision.record, finished=decision.finished)
+            told = self._told(of, decision.record) if decision.finished and of is not None else ()
+            await self.performer.store(decision.record, finished=decision.finished, told=told)
+            if told:
+                self.hooks.wake()
         for action in decision.actions:
             if other := await self.performer.perform(action, path):
                 self.ledger.add(other, Priority.EDIT)
+
+    def _told(self, observed: Observed, record: JobRecord) -> tuple[Delivery, ...]:
+        ending = ending_of(observed, record, self.policy, now=self.clock.wall())
+        return () if ending is None else self.hooks.deliveries(ending)

@@ -133,7 +133,7 @@ class Passes:
     async def _carry_out(self, observed: Observed, decision: Decision) -> None:
         means, path = self._means, observed.path
         try:
-            await self._means.do(decision, path)
+            await self._means.do(decision, path, of=observed)
         except (SpliceRefusedError, NotSupportedHereError) as error:
             message = f"{error.message}; add a job_id by hand"
             decision = Decision(outcome=Stop(reason=Reason.NO_JOB_ID, message=message))

@@ -5,11 +5,12 @@ the same again.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, assert_never
 
 from reconciler.clock import Clock, rfc3339
 from reconciler.engine.order import JobOrder, JobProgress
+from reconciler.hooks.model import Ending
 from reconciler.ids import ULID_ENTROPY_BYTES, JobId, make_ulid
 from reconciler.manifests.files import rewrite
 from reconciler.manifests.model import JobState
@@ -31,7 +32,7 @@ from reconciler.reconcile.observed import LookUpState
 from reconciler.reconcile.offspring import cancel_child, write_child
 from reconciler.reconcile.registry import Registry
 from reconciler.state.jobs import JobStore
-from reconciler.state.records import JobRecord
+from reconciler.state.records import Delivery, JobRecord
 from reconciler.traces.model import EventType, SwarmEvent
 from reconciler.traces.rows import row_of
 
@@ -70,6 +71,18 @@ class LookUpPort(Protocol):
 
     def state(self, job_id: JobId) -> LookUpState | None:
         """How far the latest look-up for a job is; None = there is none, or it has succeeded."""
+        ...
+
+
+class HookPort(Protocol):
+    """What the loop asks of hooks, on the event loop's thread; both return at once."""
+
+    def deliveries(self, ending: Ending) -> tuple[Delivery, ...]:
+        """What is to be stored together with the end of a job, for hooks that want to be told of it."""
+        ...
+
+    def wake(self) -> None:
+        """Deliveries were stored."""
         ...
 
 
@@ -126,9 +139,12 @@ class Performer:
         held = [progress.held for progress in reports if progress is not None and progress.outcome is None]
         return len(held) == len(reports) > 0 and all(each is not None and each.entirely for each in held)
 
-    async def store(self, record: JobRecord, *, finished: bool) -> None:
-        """Make a record durable; the end of a job together with its event."""
-        await asyncio.to_thread(self._finish if finished else self._store.put, record)
+    async def store(self, record: JobRecord, *, finished: bool, told: Sequence[Delivery] = ()) -> None:
+        """Make a record durable; the end of a job together with its event and with what hooks are `told` of it."""
+        if finished:
+            await asyncio.to_thread(self._finish, record, told)
+        else:
+            await asyncio.to_thread(self._store.put, record)
 
     async def log_end(self, job_id: JobId) -> None:
         """See to it that the session log of a job has its end; after a crash, too."""
@@ -188,10 +204,10 @@ class Performer:
             now=self._clock.wall(),
         )
 
-    def _finish(self, record: JobRecord) -> None:
+    def _finish(self, record: JobRecord, told: Sequence[Delivery]) -> None:
         # The events that led here come first, in the table as in the log.
         self._traces.flush()
-        self._store.record_finished(record, row_of(self._end_event(record)))
+        self._store.record_finished(record, row_of(self._end_event(record)), told)
 
     def _end_event(self, record: JobRecord) -> SwarmEvent:
         now = self._clock.wall()

@@ -8,7 +8,7 @@ Every method waits for the disk; call from a thread that may wait.
 
 import sqlite3
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import cast
@@ -16,9 +16,11 @@ from typing import cast
 from reconciler.ids import JobId, Mbid, TrackPosition
 from reconciler.manifests.model import JobState, JobType
 from reconciler.state.database import Database, damaged
+from reconciler.state.deliveries import add_deliveries
 from reconciler.state.migrations import INSERT_EVENT, EventRow
 from reconciler.state.records import (
     Artifact,
+    Delivery,
     JobRecord,
     KnownChild,
     Row,
@@ -217,12 +219,12 @@ class JobStore:
         """
         return self._database.write(lambda connection: _add_artifact(connection, artifact, event_row)).result()
 
-    def record_finished(self, record: JobRecord, event_row: EventRow) -> bool:
-        """Record the final state of a job, and its JobComplete event, in one transaction.
+    def record_finished(self, record: JobRecord, event_row: EventRow, told: Sequence[Delivery] = ()) -> bool:
+        """Record the final state of a job, its JobComplete event, and what hooks are `told`, in one transaction.
 
-        False = this outcome of this generation was recorded before; then the record is stored, the event is not.
+        False = this outcome of this generation was recorded before; then the record is stored and nothing else.
         """
-        return self._database.write(lambda connection: _finish(connection, record, event_row)).result()
+        return self._database.write(lambda connection: _finish(connection, record, event_row, told)).result()
 
     def carry_artifacts(
         self, job_id: JobId, *, from_generation: int, to_generation: int, positions: Iterable[TrackPosition]
@@ -288,10 +290,11 @@ def _add_artifact(connection: sqlite3.Connection, artifact: Artifact, event_row:
     return True
 
 
-def _finish(connection: sqlite3.Connection, record: JobRecord, event_row: EventRow) -> bool:
+def _finish(connection: sqlite3.Connection, record: JobRecord, event_row: EventRow, told: Sequence[Delivery]) -> bool:
     _put(connection, record)
     outcome = (record.job_id, record.generation, record.state)
     if connection.execute("INSERT INTO finishes VALUES (?, ?, ?) ON CONFLICT DO NOTHING", outcome).rowcount == 0:
         return False
     connection.execute(INSERT_EVENT, event_row)
+    add_deliveries(connection, told)
     return True

@@ -349,7 +349,39 @@ def _musicbrainz(database: "sqlite_utils.Database") -> None:
         database.execute(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first_album, _life_of_a_manifest, _peers_across_jobs, _soulseek, _musicbrainz)
+# What hooks are still to be told of the ends of jobs, and how the last of it went. A row is written in the
+# transaction of the end that it tells of.
+_HOOK_DELIVERIES = """
+CREATE TABLE hook_deliveries (
+    delivery_id TEXT PRIMARY KEY,               -- ULID; told to the hook, the same each time
+    hook        TEXT NOT NULL,                  -- `command`, or `webhook:<host>:<hash of the URL>`
+    event       TEXT NOT NULL,                  -- the word that the configuration has for it
+    job_id      TEXT NOT NULL,
+    body        TEXT NOT NULL,                  -- JSON, as it is posted (docs/reference/webhooks.md)
+    state       TEXT NOT NULL CHECK (state IN ('waiting', 'delivered', 'given up')),
+    tries       INTEGER NOT NULL CHECK (tries >= 0),
+    next_at     REAL NOT NULL,                  -- unix seconds of the next try; of one that is over, of its end
+    result      TEXT NOT NULL                   -- of the last try; may hold what a program printed: escape it
+)
+"""
+
+
+def _hooks(database: "sqlite_utils.Database") -> None:
+    for statement in (
+        _HOOK_DELIVERIES,
+        "CREATE INDEX hook_deliveries_by_time ON hook_deliveries (state, hook, next_at)",
+    ):
+        database.execute(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    _first_album,
+    _life_of_a_manifest,
+    _peers_across_jobs,
+    _soulseek,
+    _musicbrainz,
+    _hooks,
+)
 """In order, only ever appended to: a file with version N has had the first N."""
 
 

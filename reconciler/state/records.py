@@ -1,6 +1,6 @@
 """What the database holds of jobs, as values, and the check of each row that is read.
 
-Owns: JobRecord and Artifact, to a row and back. Never: queries (state.jobs).
+Owns: JobRecord, Artifact and Delivery, to a row and back. Never: queries (state.jobs).
 
 A file whose structure is whole may still hold changed bytes: SQLite has no checksums. So each row is judged before it
 steers anything; one that cannot have been written raises ValueError, TypeError or KeyError, saying why.
@@ -8,7 +8,7 @@ steers anything; one that cannot have been written raises ValueError, TypeError 
 
 import json
 from dataclasses import dataclass
-from typing import Any, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from reconciler.ids import JobId, Mbid, Root, Sha256, TrackPosition, is_job_id, is_mbid, is_root
 from reconciler.manifests.model import Condition, ConditionType, JobState, JobType
@@ -18,6 +18,7 @@ Row = tuple[Any, ...]
 
 _CONDITION_TYPES = frozenset(get_args(ConditionType))
 _CONDITION_STATUSES = frozenset({"True", "False", "Unknown"})
+_DELIVERY_STATES = frozenset({"waiting", "delivered", "given up"})
 _CONDITION_FIELDS = ("type", "status", "reason", "message", "last_transition_time")
 
 
@@ -90,6 +91,28 @@ class KnownChild:
     """Whether its manifest was given up as gone."""
     tried_again: bool
     """Of one that failed: whether it is tried again by itself."""
+
+
+DeliveryState = Literal["waiting", "delivered", "given up"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One hook, to be told of one end of one job."""
+
+    delivery_id: str
+    """A ULID: the same at each try, so that who is told twice can know."""
+    hook: str
+    event: str
+    job_id: JobId
+    body: str
+    """JSON."""
+    next_at: float
+    """Unix seconds of the next try; of one that is over, of its end."""
+    state: DeliveryState = "waiting"
+    tries: int = 0
+    result: str = ""
+    """How the last try went; may hold what a program printed."""
 
 
 def row_of_job(record: JobRecord) -> Row:
@@ -191,6 +214,24 @@ def artifact_of_row(row: Row) -> Artifact:
         recording=None if recording is None else Mbid(recording),
         variant_id=_text(variant_id),
         completed_at=float(completed_at),
+    )
+
+
+def delivery_of_row(row: Row) -> Delivery:
+    """The delivery behind a row of table `hook_deliveries`, checked."""
+    delivery_id, hook, event, job_id, body, state, tries, next_at, result = row
+    if not is_job_id(job_id) or state not in _DELIVERY_STATES:
+        raise ValueError(f"there is no delivery {state!r} for {job_id!r}")
+    return Delivery(
+        delivery_id=_text(delivery_id),
+        hook=_text(hook),
+        event=_text(event),
+        job_id=JobId(job_id),
+        body=_text(body),
+        state=state,
+        tries=int(tries),
+        next_at=float(next_at),
+        result=_text(result),
     )
 
 

@@ -191,7 +191,8 @@ class _Tally:
                 self._peer(event).banned = True
             case _:
                 pass
-        self._last_ms = event.timestamp_ms
+        # What is told after the end, as of a hook that failed, makes no job longer.
+        self._last_ms = event.timestamp_ms if self._ended_ms is None else self._ended_ms
         if text := key_text(event, again=self._starts > 1):
             self._tell(event, text)
 

@@ -13,6 +13,7 @@ from reconcile_builders import artifact
 
 from reconciler.config import MusicBrainzSettings
 from reconciler.engine.order import HeldUp, JobProgress, TrackProgress
+from reconciler.hooks.courier import Courier
 from reconciler.library.naming import DEFAULT_TEMPLATE
 from reconciler.manifests.read import read_manifest
 from reconciler.musicbrainz.resolutions import ResolutionStore
@@ -22,6 +23,7 @@ from reconciler.reconcile.observed import Failure, LookUpState, Policy
 from reconciler.reconcile.orders import Places
 from reconciler.reconcile.ownership import Node
 from reconciler.state.database import Database
+from reconciler.state.deliveries import DeliveryStore
 from reconciler.state.jobs import JobStore
 from reconciler.state.sightings import SightingStore
 from reconciler.traces.model import EventType, SwarmEvent
@@ -266,6 +268,8 @@ class World:
         self.folders.completed.mkdir()
         (root / "library").mkdir()
         self.time = VirtualTime()
+        self.hooks = ()
+        """Who is told of ends, once `open` is called again."""
         self.policy = Policy(
             places=Places(
                 root=PurePosixPath(root),
@@ -302,6 +306,14 @@ class World:
             sightings=self.sightings,
             engine=self.engine,
             lookups=self.lookups,
+            hooks=Courier(
+                self.hooks,
+                store=DeliveryStore(self.database),
+                reporter=self.traces,
+                clock=self.time,
+                chance=lambda: 0.0,
+                entropy=self._entropy,
+            ),
             resolutions=self.resolutions,
             traces=self.traces,
             clock=clock or self.time,

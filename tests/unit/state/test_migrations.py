@@ -39,6 +39,7 @@ def test_a_new_file_gets_every_table(connection):
         "finishes",
         "holdings",
         "holds",
+        "hook_deliveries",
         "jobs",
         "musicbrainz_answers",
         "peer_pardons",
