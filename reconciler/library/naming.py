@@ -1,18 +1,19 @@
 """Turn titles into file names that are safe on every disk they may meet.
 
 Owns: the naming template, the one rule for a safe path component, and the number of a name that is taken.
-Never: touches a disk (library.publish), or makes a name from what a peer calls its file: the fields come from the
-manifest.
+Never: knows a token (library.tokens), touches a disk (library.publish), or makes a name from what a peer calls its
+file: the fields come from the manifest.
 """
 
-import difflib
 import hashlib
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from reconciler.errors import InvalidInputError
+from reconciler.library.tokens import NameFields, is_token, suggestion, tells_tracks_apart, value_of
+
+__all__ = ["NameFields", "check_template", "is_numbered", "numbered_names", "render", "safe_component"]
 
 DEFAULT_TEMPLATE = "{albumartist}/{album}/{disc-}{track:02} {title}"
 
@@ -40,28 +41,6 @@ _LEADING = (".", "-", "~")
 _WINDOWS_DEVICE = re.compile(r"\A(?i:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])(?=[ ]*(?:\.|$))")
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
-_NUMBER = re.compile(r"(track|disc)(?::0([1-9]))?")
-_TEXT_TOKENS = ("albumartist", "album", "artist", "title", "year", " (year)")
-_TOKENS = (*_TEXT_TOKENS, "track:02", "track", "disc", "disc-")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NameFields:
-    """What a template may speak of, as the manifest gives it."""
-
-    albumartist: str = ""
-    """Empty = `artist`."""
-    album: str = ""
-    artist: str = ""
-    """Empty = `albumartist`."""
-    title: str = ""
-    track: int = 0
-    """Position on its medium."""
-    disc: int = 1
-    discs: int = 1
-    """How many media the release has."""
-    year: int | None = None
-    """In which it first came out; None = not known."""
 
 
 def safe_component(text: str) -> str:
@@ -88,7 +67,7 @@ def render(template: str, fields: NameFields) -> str:
     Raises InvalidInputError where `check_template` does.
     """
     check_template(template)
-    filled = [_FIELD.sub(lambda field: _value(field[1], fields), part) for part in template.split("/")]
+    filled = [_FIELD.sub(lambda field: value_of(field[1], fields), part) for part in template.split("/")]
     return "/".join(safe_component(part) for part in filled)
 
 
@@ -105,9 +84,9 @@ def check_template(template: str) -> None:
         raise _refusal(template, "has an unmatched brace", "write tokens as {title}")
     tokens = _FIELD.findall(parts[-1])
     for word in _FIELD.findall(template):
-        if not _is_token(word):
-            raise _refusal(template, f"has the unknown token {{{word}}}", _suggestion(word))
-    if not any(word == "title" or word.startswith("track") for word in tokens):
+        if not is_token(word):
+            raise _refusal(template, f"has the unknown token {{{word}}}", suggestion(word))
+    if not any(tells_tracks_apart(word) for word in tokens):
         raise _refusal(template, "gives every track of an album the same name", "add {track:02} or {title} to the last")
 
 
@@ -143,34 +122,6 @@ def _cut(name: str) -> str:
         end -= 1
     # A letter under hundreds of marks has no better place to be cut.
     return f"{head[:end] or head}_{digest}"
-
-
-def _is_token(word: str) -> bool:
-    return word in _TEXT_TOKENS or word == "disc-" or _NUMBER.fullmatch(word) is not None
-
-
-def _value(word: str, fields: NameFields) -> str:
-    number = _NUMBER.fullmatch(word)
-    if number:
-        return str(fields.track if number[1] == "track" else fields.disc).zfill(int(number[2] or 0))
-    texts = {
-        "albumartist": fields.albumartist or fields.artist,
-        "artist": fields.artist or fields.albumartist,
-        "album": fields.album,
-        "title": fields.title,
-        "year": str(fields.year or ""),
-        " (year)": f" ({fields.year})" if fields.year else "",
-        "disc-": f"{fields.disc}-" if fields.discs > 1 else "",
-    }
-    return texts[word]
-
-
-def _suggestion(word: str) -> str:
-    if word == "ext":
-        return "leave it out: the extension follows from the file itself"
-    close = difflib.get_close_matches(word, _TOKENS, n=1, cutoff=0.5)
-    known = ", ".join(f"{{{name}}}" for name in _TOKENS)
-    return f"did you mean {{{close[0]}}}?" if close else f"the tokens are {known}"
 
 
 def _refusal(template: str, problem: str, hint: str) -> InvalidInputError:
