@@ -24,6 +24,7 @@ from reconciler.sources.base import ByteRequest, Endpoint, Etiquette, Offer, Pee
 from reconciler.state.database import Database
 from reconciler.state.jobs import JobRecord, JobStore
 from reconciler.state.peers import PeerStore
+from reconciler.traces.reading import TraceReader
 from reconciler.traces.store import TraceStore
 
 JOB = JobId("01HRQ4GSX9K47J7M5FK7VW8B12")
@@ -174,7 +175,7 @@ class EngineRig:
     def events(self, job_id=JOB):
         """Every event of a job."""
         self.traces.flush()
-        return self.traces.events(job_id)
+        return TraceReader(self.database).events(job_id)
 
 
 @contextmanager

@@ -25,8 +25,8 @@ from reconciler.errors import ExitCode, InvalidInputError, ReconcilerError
 from reconciler.reconcile.finalise import RunResult
 from reconciler.reconcile.job_view import JobView, views_of
 from reconciler.state.database import Database
-from reconciler.traces.store import TraceStore
-from reconciler.traces.summary import SwarmSessionSummary, summarise
+from reconciler.traces.reading import TraceReader
+from reconciler.traces.summary import SwarmSessionSummary
 
 NEXT = """\
 What to try next:
@@ -130,10 +130,9 @@ def _outcome(scene: Scene) -> tuple[JobView, SwarmSessionSummary]:
         views = views_of(database, scene.root)
         if not views:
             raise ReconcilerError("the daemon did not take the demo's manifest", hint="please report this")
-        events = TraceStore(database, scene.root / "logs" / "sessions").events(views[0].record.job_id)
+        return views[0], TraceReader(database).summary(views[0].record.job_id)
     finally:
         database.close()
-    return views[0], summarise(events)
 
 
 def _compare(scene: Scene, view: JobView) -> bool:

@@ -4,8 +4,6 @@ Owns: `show`, `trace`, and the group; the others have files of their own. Never:
 database beside one.
 """
 
-from dataclasses import asdict
-
 import click
 
 from reconciler.cli.cmd_job_edit import cancel, resume, retry, suspend
@@ -15,11 +13,9 @@ from reconciler.cli.context import Context, state_options
 from reconciler.cli.render import megabytes, shown
 from reconciler.cli.render_trace import format_summary
 from reconciler.clock import rfc3339
-from reconciler.errors import NotFoundError
 from reconciler.reconcile.job_view import JobView, view_of
+from reconciler.traces.reading import TraceReader
 from reconciler.traces.session_log import line_of
-from reconciler.traces.store import TraceStore
-from reconciler.traces.summary import summarise
 
 
 @click.group(short_help="One job: new, show, explain, trace, suspend, resume, cancel, retry.")
@@ -70,21 +66,19 @@ def trace(context: Context, job_id: str, *, events: bool) -> None:
       reconciler job trace 01HRQ4 --events | grep ChunkFailed
     """
     with context.database() as database:
-        view = view_of(database, context.root, job_id)
-        found = TraceStore(database, context.root / "logs" / "sessions").events(view.record.job_id)
-    if not found:
-        raise NotFoundError(
-            f"job {view.record.job_id} has no events yet", hint="it waits for its turn; `reconciler job show` says why"
-        )
+        found = view_of(database, context.root, job_id).record.job_id
+        reader = TraceReader(database)
+        summary = reader.summary(found)
+        told = reader.events(found) if events else []
     if events and context.as_json:
-        context.print_json([asdict(event) for event in found])
+        context.print_json([event.to_json() for event in told])
     elif events:
-        for event in found:
+        for event in told:
             click.echo(line_of(event), nl=False)
     elif context.as_json:
-        context.print_json(asdict(summarise(found)))
+        context.print_json(summary.to_json())
     else:
-        click.echo(format_summary(summarise(found)))
+        click.echo(format_summary(summary))
 
 
 def _lines(view: JobView) -> list[str]:

@@ -33,7 +33,8 @@ INSERT INTO resolutions VALUES (?, ?, ?, ?, ?) ON CONFLICT (job_id, generation) 
 # Who is known to have a release: whoever offered any of it to a job of ours, and we where the job is completed.
 _HOLDERS = """
 SELECT r.mbid,
-    (SELECT count(DISTINCT e.peer_id) FROM SwarmEvents e WHERE e.job_id = r.job_id AND e.type = 'PeerDiscovered')
+    (SELECT count(DISTINCT e.peer_id) FROM SwarmEvents e INDEXED BY SwarmEvents_by_job
+        WHERE e.job_id = r.job_id AND e.type = 'PeerDiscovered')
     + (SELECT count(*) FROM jobs j WHERE j.job_id = r.job_id AND j.state = 'completed')
 FROM resolutions r WHERE r.kind = 'release' AND r.mbid IN ({places})
 """

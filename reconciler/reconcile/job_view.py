@@ -20,23 +20,24 @@ from reconciler.state.database import Database
 from reconciler.state.jobs import JobStore
 from reconciler.state.records import Artifact, JobRecord, KnownChild
 
+# INDEXED BY, here and below: see traces.reading.
 _RECEIVED = """
-    SELECT COALESCE(SUM(bytes_transferred), 0) FROM SwarmEvents
+    SELECT COALESCE(SUM(bytes_transferred), 0) FROM SwarmEvents INDEXED BY SwarmEvents_by_job
     WHERE job_id = ? AND type = 'ChunkReceived' AND NOT is_error
 """
 
 # SQLite gives the other columns from the row that has the maximum: https://sqlite.org/lang_select.html#bareagg
 _LAST_ERRORS = """
-    SELECT track_id, MAX(timestamp), peer_id, error_code, error_message FROM SwarmEvents
+    SELECT track_id, MAX(timestamp), peer_id, error_code, error_message FROM SwarmEvents INDEXED BY SwarmEvents_by_job
     WHERE job_id = ? AND is_error AND track_id IS NOT NULL
     GROUP BY track_id ORDER BY CAST(track_id AS INTEGER) LIMIT ?
 """
 
 # The last step of each track since the job began.
 _LAST_STEPS = """
-    SELECT track_id, MAX(rowid), action, metadata_json FROM SwarmEvents
+    SELECT track_id, MAX(rowid), action, metadata_json FROM SwarmEvents INDEXED BY SwarmEvents_by_job
     WHERE job_id = ?1 AND type IN ('TrackStart', 'TrackComplete') AND rowid > (
-        SELECT COALESCE(MAX(rowid), 0) FROM SwarmEvents
+        SELECT COALESCE(MAX(rowid), 0) FROM SwarmEvents INDEXED BY SwarmEvents_by_job
         WHERE job_id = ?1 AND type = 'JobStart' AND action <> 'changed'
     )
     GROUP BY track_id ORDER BY CAST(track_id AS INTEGER)

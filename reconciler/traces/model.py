@@ -4,6 +4,7 @@ Owns: the event and its vocabulary. Never: where events go (traces.store), how t
 (traces.summary).
 """
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -28,6 +29,15 @@ class EventType(StrEnum):
     RESCUE_MODE_DEACTIVATED = "RescueModeDeactivated"
     SWARM_REBALANCED = "SwarmRebalanced"
     ERROR = "Error"
+
+
+CHUNK_TYPES = frozenset(
+    {EventType.CHUNK_REQUESTED, EventType.CHUNK_RECEIVED, EventType.CHUNK_FAILED, EventType.CHUNK_TIMED_OUT}
+)
+"""The types of which a job has thousands; every other event is a key event, and is kept when these are summed up."""
+
+SUMMED_UP = "summed up"
+"""Action of a chunk event that stands for many: `count` of them, those `of` one action, since `since_ms`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,5 +68,31 @@ class SwarmEvent:
 
     @property
     def throughput_bytes_per_s(self) -> float:
-        """Bytes over time of this one event; 0.0 where either is unknown."""
-        return self.bytes_transferred * 1000.0 / self.duration_ms if self.duration_ms > 0 else 0.0
+        """Bytes over time of this one event; 0.0 where either is unknown, or the time is none that a clock gives."""
+        rate = self.bytes_transferred * 1000.0 / self.duration_ms if self.duration_ms > 0 else 0.0
+        return rate if math.isfinite(rate) else 0.0
+
+    def to_json(self) -> dict[str, object]:
+        """The event as plain values, as `schemas/swarm-event.schema.json` describes them.
+
+        The names are the columns of the table SwarmEvents (but `metadata` for metadata_json); what is not known is
+        None. Text may come from peers: JSON makes it safe to send, whoever shows it escapes it.
+        """
+        return {
+            "event_id": self.event_id,
+            "timestamp": self.timestamp_ms,
+            "type": self.type.value,
+            "job_id": self.job_id,
+            "track_id": self.track_id or None,
+            "variant_id": self.variant_id or None,
+            "peer_id": self.peer_id or None,
+            "action": self.action or None,
+            "source": self.source or None,
+            "bytes_transferred": self.bytes_transferred,
+            "duration_ms": self.duration_ms or None,
+            "throughput_bytes_per_sec": self.throughput_bytes_per_s or None,
+            "is_error": self.is_error,
+            "error_code": self.error_code or None,
+            "error_message": self.error_message or None,
+            "metadata": dict(self.metadata),
+        }

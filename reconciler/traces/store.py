@@ -1,7 +1,7 @@
 """Where events are kept: a bounded buffer in front of the table SwarmEvents.
 
-Owns: the buffer and the table. Never: blocks or fails whoever reports; writes a log file (traces.outbox) or adds up
-(traces.summary).
+Owns: the buffer and the table. Never: blocks or fails whoever reports; writes a log file (traces.outbox) or reads
+(traces.reading).
 
 `report` is for the event loop and only appends. `flush` is for a thread that may wait; the daemon calls it about once a
 second and at the end. An event in the table stays, one still in the buffer is lost with the process: the events that
@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from reconciler.errors import NotFoundError
 from reconciler.ids import JobId
 from reconciler.state.database import Database
 from reconciler.state.migrations import INSERT_EVENT
-from reconciler.traces.model import EventType, SwarmEvent
+from reconciler.traces.model import CHUNK_TYPES, EventType, SwarmEvent
 from reconciler.traces.outbox import SessionLogs
-from reconciler.traces.rows import event_of, row_of
+from reconciler.traces.rows import row_of
 
 __all__ = ["TraceStore", "row_of"]
 
@@ -33,10 +32,6 @@ EVENTS_PER_TRANSACTION = 1000
 # events; a job has a few of them per track and peer. Past it they are counted too, for peers can cause them.
 BUFFER_EVENTS_MAX = 20_000
 BUFFER_CHUNK_EVENTS_MAX = 15_000
-
-_CHUNK_TYPES = frozenset(
-    {EventType.CHUNK_REQUESTED, EventType.CHUNK_RECEIVED, EventType.CHUNK_FAILED, EventType.CHUNK_TIMED_OUT}
-)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,7 +57,7 @@ class _Dropped:
 
 
 class TraceStore:
-    """A Reporter that stores events; any thread may report, read and flush."""
+    """A Reporter that stores events; any thread may report and flush."""
 
     def __init__(self, database: Database, logs_dir: Path) -> None:
         self._database = database
@@ -76,7 +71,7 @@ class TraceStore:
 
     def report(self, event: SwarmEvent) -> None:
         """Take one event. When the buffer is full it is counted instead, chunk events first."""
-        room = BUFFER_CHUNK_EVENTS_MAX if event.type in _CHUNK_TYPES else BUFFER_EVENTS_MAX
+        room = BUFFER_CHUNK_EVENTS_MAX if event.type in CHUNK_TYPES else BUFFER_EVENTS_MAX
         with self._lock:
             if len(self._buffer) < room:
                 self._buffer.append(event)
@@ -101,25 +96,6 @@ class TraceStore:
         """Bring the session log of one job up to the events in the table; `flush` does so for all."""
         with self._flushing:
             self._logs.catch_up([job_id])
-
-    def events(self, job_id: JobId, *, limit: int | None = None, after: str = "") -> list[SwarmEvent]:
-        """The events of a job in the order in which they were stored.
-
-        At most `limit` of them (None = all), beginning behind the event with the id `after` (empty = at the first).
-        Raises NotFoundError where the job has no such event.
-        """
-        query = "SELECT * FROM SwarmEvents WHERE job_id = ? AND rowid > ? ORDER BY rowid LIMIT ?"
-        behind = self._rowid_of(job_id, after) if after else 0
-        values = (job_id, behind, -1 if limit is None else limit)
-        rows = self._database.read(lambda connection: connection.execute(query, values).fetchall())
-        return [event_of(row, path=self._database.path) for row in rows]
-
-    def _rowid_of(self, job_id: JobId, event_id: str) -> int:
-        query = "SELECT rowid FROM SwarmEvents WHERE event_id = ? AND job_id = ?"
-        row = self._database.read(lambda connection: connection.execute(query, (event_id, job_id)).fetchone())
-        if row is None:
-            raise NotFoundError(f"job {job_id} has no event {event_id!r}", hint="begin again without `after`")
-        return int(row[0])
 
     def _take_markers(self) -> int:
         """Put a marker behind the buffer for each job that lost events; count what is now to be stored."""

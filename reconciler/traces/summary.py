@@ -1,26 +1,30 @@
 """What the events of a job add up to.
 
-Owns: who gave how much, how fast, and what went wrong, from the events alone. Never: reads them (traces.store) or shows
-the result (cli.render_trace). Names in a summary are as the peers gave them: escape them wherever they are shown.
+Owns: who gave how much, how fast, and what went wrong, from the events alone. Never: reads them (traces.reading) or
+shows the result (cli.render_trace). Names in a summary are as the peers gave them: escape them wherever they are shown.
 
 How it counts:
-- Events are taken in the order of their own time; one that comes twice (same id) counts once.
+- Events are taken in the order of their own time.
 - Bytes and chunks are contributed by a ChunkReceived that is no error. A ChunkFailed or ChunkTimedOut is one failed
   chunk of the peer that it names; what that peer had sent for it is refused bytes.
-- A ChunkReceived `duplicate` is no chunk of the file and no failure: its bytes are counted apart.
+- A ChunkReceived with the code `duplicate` is no chunk of the file and no failure: its bytes are counted apart.
+- An event that stands for many (model.SUMMED_UP) counts as many; those that were dropped are told, and not guessed.
 - A job runs from a JobStart to the last event before the next JobStart. Its duration, and the offset of a key event,
   leave out the time in between, when it was stopped, waited for a retry, or had crashed.
 - Throughput is contributed bytes over the time in which contributed chunks were under way; times that overlap (several
   connections of a peer, several peers) count once.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Literal, cast, get_args
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Literal, TypeAlias, cast, get_args
 
 from reconciler.ids import JobId
 from reconciler.traces.key_events import BEFORE_THE_START, key_text
 from reconciler.traces.model import EventType, SwarmEvent
+
+# The code of a chunk that another peer had brought before (engine.notes).
+DUPLICATE = "duplicate"
 
 # A screenful or two. A swarm that is in trouble repeats itself: the first events tell why.
 KEY_EVENTS_MAX = 100
@@ -28,8 +32,26 @@ KEY_EVENTS_MAX = 100
 SessionStatus = Literal["unfinished", "completed", "failed", "stopped", "cancelled"]
 _STATUSES = frozenset(get_args(SessionStatus))
 
-# In one millisecond a start comes before all else and an end after it.
-_TIES = {EventType.JOB_START: 0, EventType.JOB_COMPLETE: 2}
+
+ChunkRow: TypeAlias = tuple[int, str, str, str, int, float, int, str, int]
+"""What counts of a chunk event; a plain tuple, for a job has ten thousand of them: when (unix milliseconds), type,
+source, peer, bytes, milliseconds that it took, whether it is an error, error code, how many events it stands for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """All that a summary is made of."""
+
+    job_id: JobId
+    first_ms: int
+    """Unix milliseconds of its first event; `last_ms` of its last one."""
+    last_ms: int
+    told: Sequence[SwarmEvent]
+    """Every event but those of chunks, in the order of their time; in one millisecond starts first and ends last."""
+    run_ends_ms: Sequence[int]
+    """For each start in `told` (`is_start`): the time of the newest event before it."""
+    chunks: Iterable[ChunkRow]
+    """The events of chunks that came, failed or timed out, in the order of their time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,18 +121,27 @@ class SwarmSessionSummary:
     retries: int
     """Starts after the first that did not."""
 
+    def to_json(self) -> dict[str, object]:
+        """The summary as plain values, under the names of its fields."""
+        plain = asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
 
-def summarise(events: Iterable[SwarmEvent]) -> SwarmSessionSummary:
-    """Add up the events of one job, in whatever order they were stored. Raises ValueError where there is none."""
-    ordered = sorted(events, key=lambda event: (event.timestamp_ms, _TIES.get(event.type, 1)))
-    if not ordered:
-        raise ValueError("there are no events to add up")
-    tally = _Tally(first=ordered[0])
-    seen: set[str] = set()
-    for event in ordered:
-        if event.event_id not in seen:
-            seen.add(event.event_id)
-            tally.take(event)
+
+def is_start(event: SwarmEvent) -> bool:
+    """Whether the job began to run, or began again."""
+    return event.type is EventType.JOB_START and event.action not in BEFORE_THE_START
+
+
+def summarise(story: Story) -> SwarmSessionSummary:
+    """Add up the events of one job, in one pass over its chunks and one over the rest."""
+    tally = _Tally(story)
+    for row in story.chunks:
+        tally.count(row)
+    run_ends_ms = iter(story.run_ends_ms)
+    for event in story.told:
+        if is_start(event):
+            tally.start(event, last_ms=next(run_ends_ms))
+        tally.tell(event)
     return tally.summary()
 
 
@@ -158,11 +189,11 @@ class _Peer:
 class _Tally:
     """The sums while the events pass, each once, in the order of their time."""
 
-    def __init__(self, *, first: SwarmEvent) -> None:
-        self._first = first
+    def __init__(self, story: Story) -> None:
+        self._story = story
         self._status: SessionStatus = "unfinished"
         self._ended_ms: int | None = None
-        self._run_start_ms = self._last_ms = first.timestamp_ms
+        self._run_start_ms = story.first_ms
         self._earlier_runs_ms = 0
         self._starts = 0
         self._resumes = 0
@@ -172,29 +203,40 @@ class _Tally:
         self._key_events: list[KeyEvent] = []
         self._key_events_omitted = 0
 
-    def take(self, event: SwarmEvent) -> None:
-        match event.type:
-            case EventType.JOB_START if event.action not in BEFORE_THE_START:
-                self._start(event)
-            case EventType.JOB_COMPLETE:
-                self._status = cast("SessionStatus", event.action) if event.action in _STATUSES else "unfinished"
-                self._ended_ms = None if self._status in ("stopped", "unfinished") else event.timestamp_ms
-            case EventType.CHUNK_RECEIVED if not event.is_error:
-                self._receive(event)
-            case EventType.CHUNK_RECEIVED if event.action == "duplicate":
-                self._bytes_duplicate += event.bytes_transferred
-            case EventType.CHUNK_RECEIVED | EventType.CHUNK_FAILED | EventType.CHUNK_TIMED_OUT:
-                peer = self._peer(event)
-                peer.chunks_failed += 1
-                peer.bytes_refused += event.bytes_transferred
-            case EventType.PEER_DISCONNECTED if event.action == "banned":
-                self._peer(event).banned = True
-            case _:
-                pass
-        # What is told after the end, as of a hook that failed, makes no job longer.
-        self._last_ms = event.timestamp_ms if self._ended_ms is None else self._ended_ms
-        if text := key_text(event, again=self._starts > 1):
-            self._tell(event, text)
+    def count(self, row: ChunkRow) -> None:
+        at_ms, kind, source, name, size, duration_ms, is_error, code, count = row
+        received = kind == EventType.CHUNK_RECEIVED
+        if received and code == DUPLICATE:
+            self._bytes_duplicate += size
+            return
+        peer = self._peer(source, name)
+        if received and not is_error:
+            peer.bytes_contributed += size
+            peer.chunks += count
+            peer.spans.add(end_ms=at_ms, duration_ms=duration_ms)
+            self._spans.add(end_ms=at_ms, duration_ms=duration_ms)
+        else:
+            peer.chunks_failed += count
+            peer.bytes_refused += size
+
+    def start(self, event: SwarmEvent, *, last_ms: int) -> None:
+        self._earlier_runs_ms = self._elapsed_ms(self._end_or(last_ms))
+        self._run_start_ms = event.timestamp_ms
+        self._status, self._ended_ms = "unfinished", None
+        self._starts += 1
+        self._resumes += event.action == "resumed"
+
+    def tell(self, event: SwarmEvent) -> None:
+        if event.type is EventType.JOB_COMPLETE:
+            self._status = cast("SessionStatus", event.action) if event.action in _STATUSES else "unfinished"
+            self._ended_ms = None if self._status in ("stopped", "unfinished") else event.timestamp_ms
+        elif event.type is EventType.PEER_DISCONNECTED and event.action == "banned":
+            self._peer(event.source, event.peer_id).banned = True
+        text = key_text(event, again=self._starts > 1)
+        if text and len(self._key_events) < KEY_EVENTS_MAX:
+            self._key_events.append(KeyEvent(offset_ms=self._elapsed_ms(event.timestamp_ms), text=text))
+        elif text:
+            self._key_events_omitted += 1
 
     def summary(self) -> SwarmSessionSummary:
         peers = sorted(
@@ -204,11 +246,11 @@ class _Tally:
         contributed = sum(peer.bytes_contributed for peer in peers)
         failed = sum(peer.chunks_failed for peer in peers)
         return SwarmSessionSummary(
-            job_id=self._first.job_id,
+            job_id=self._story.job_id,
             status=self._status,
-            started_ms=self._first.timestamp_ms,
+            started_ms=self._story.first_ms,
             ended_ms=self._ended_ms,
-            duration_ms=self._elapsed_ms(self._last_ms),
+            duration_ms=self._elapsed_ms(self._end_or(self._story.last_ms)),
             peers=tuple(peers),
             sources=_shares(peers, contributed),
             key_events=tuple(self._key_events),
@@ -223,34 +265,18 @@ class _Tally:
             retries=max(0, self._starts - 1 - self._resumes),
         )
 
-    def _start(self, event: SwarmEvent) -> None:
-        self._earlier_runs_ms = self._elapsed_ms(self._last_ms)
-        self._run_start_ms = event.timestamp_ms
-        self._status, self._ended_ms = "unfinished", None
-        self._starts += 1
-        self._resumes += event.action == "resumed"
-
-    def _receive(self, event: SwarmEvent) -> None:
-        peer = self._peer(event)
-        peer.bytes_contributed += event.bytes_transferred
-        peer.chunks += 1
-        peer.spans.add(end_ms=event.timestamp_ms, duration_ms=event.duration_ms)
-        self._spans.add(end_ms=event.timestamp_ms, duration_ms=event.duration_ms)
-
-    def _peer(self, event: SwarmEvent) -> _Peer:
-        known = self._peers.get((event.source, event.peer_id))
+    def _peer(self, source: str, name: str) -> _Peer:
+        known = self._peers.get((source, name))
         if known is None:
-            known = self._peers[event.source, event.peer_id] = _Peer(name=event.peer_id, source=event.source)
+            known = self._peers[source, name] = _Peer(name=name, source=source)
         return known
+
+    def _end_or(self, last_ms: int) -> int:
+        """When a run was over: what is told after the end, as of a hook that failed, makes no job longer."""
+        return last_ms if self._ended_ms is None else self._ended_ms
 
     def _elapsed_ms(self, unix_ms: int) -> int:
         return self._earlier_runs_ms + unix_ms - self._run_start_ms
-
-    def _tell(self, event: SwarmEvent, text: str) -> None:
-        if len(self._key_events) < KEY_EVENTS_MAX:
-            self._key_events.append(KeyEvent(offset_ms=self._elapsed_ms(event.timestamp_ms), text=text))
-        else:
-            self._key_events_omitted += 1
 
 
 def _shares(peers: list[PeerContribution], contributed: int) -> tuple[SourceShare, ...]:

@@ -49,6 +49,7 @@ from reconciler.sources.base import Endpoint, Etiquette, Offer, PeerKey, Variant
 from reconciler.state.database import Database
 from reconciler.state.jobs import JobStore
 from reconciler.state.peers import PeerStore
+from reconciler.traces.reading import TraceReader
 from reconciler.traces.store import TraceStore
 
 JOB = JobId("01HRQ4GSX9K47J7M5FK7VW8B12")
@@ -195,7 +196,7 @@ class DiskWorld:
 
     def completed_events(self):
         """The tracks of every TrackComplete event that is not a failure, in the order of the table."""
-        events = self.traces.events(JOB)
+        events = TraceReader(self.database).events(JOB)
         return [int(event.track_id) for event in events if event.type == "TrackComplete" and not event.is_error]
 
 

@@ -15,6 +15,7 @@ from small_disk import fill
 from reconciler.engine.events import OpenPart, PublishAlbum, Read, VerifyWhole
 from reconciler.engine.hold import FAILING_PAUSE_S_MAX, FULL_PAUSE_S
 from reconciler.manifests import renaming
+from reconciler.traces.reading import TraceReader
 
 MB = 1_000_000
 SIZES = (2 * MB, 3 * MB)
@@ -266,7 +267,8 @@ def test_while_it_is_held_nothing_is_asked_of_a_peer(tmp_path, small_disk):
     world.before = lambda command: asked.append(type(command)) if isinstance(command, Read | OpenPart) else None
     with running(world):
         after = world.run(until_s=3600.0)
-        held = [event for event in world.traces.events(world.order().job_id) if event.action == "held"]
+        told = TraceReader(world.database).events(world.order().job_id)
+    held = [event for event in told if event.action == "held"]
     assert after.outcome is None
     assert set(asked) == {OpenPart}
     assert len(held) == len(SIZES)

@@ -16,7 +16,7 @@ from reconciler.ids import JobId
 from reconciler.library.index import Holding, LibraryIndex
 from reconciler.overlay.filehash import hash_file
 from reconciler.state.database import Database
-from reconciler.traces.store import TraceStore
+from reconciler.traces.reading import TraceReader
 
 TIMEOUT_S = 60
 STEP_S = 0.05
@@ -40,7 +40,7 @@ def events_of(root, state):
     database = Database.open_read_only(state / "reconciler.db")
     try:
         (job_id,) = database.read(lambda c: [row[0] for row in c.execute("SELECT job_id FROM jobs")])
-        return TraceStore(database, root / "logs" / "sessions").events(JobId(job_id))
+        return TraceReader(database).events(JobId(job_id))
     finally:
         database.close()
 

@@ -15,7 +15,7 @@ from reconciler.manifests.files import read_file
 from reconciler.manifests.read import read_manifest
 from reconciler.state.database import Database
 from reconciler.state.jobs import JobStore
-from reconciler.traces.store import TraceStore
+from reconciler.traces.reading import TraceReader
 
 pytestmark = pytest.mark.package("syncthing")
 
@@ -79,11 +79,11 @@ class World:
 
     def events(self, job):
         with self.database() as database:
-            return [event.type for event in TraceStore(database, self.root / "logs" / "sessions").events(JobId(job))]
+            return [event.type for event in TraceReader(database).events(JobId(job))]
 
     def tracks_completed(self, job):
         with self.database() as database:
-            events = TraceStore(database, self.root / "logs" / "sessions").events(JobId(job))
+            events = TraceReader(database).events(JobId(job))
         return sorted(int(event.track_id) for event in events if event.type == "TrackComplete")
 
 

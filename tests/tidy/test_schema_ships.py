@@ -8,7 +8,7 @@ import zipfile
 import pytest
 from house import REPOSITORY
 
-SCHEMAS = ("job-manifest", "configuration")
+SCHEMAS = ("job-manifest", "configuration", "swarm-event")
 
 # Run with -I: neither the current folder nor the environment may lend it the repository.
 VALIDATE = """

@@ -27,6 +27,7 @@ from reconciler.state.deliveries import DeliveryStore
 from reconciler.state.jobs import JobStore
 from reconciler.state.sightings import SightingStore
 from reconciler.traces.model import EventType, SwarmEvent
+from reconciler.traces.reading import TraceReader
 from reconciler.traces.rows import row_of
 from reconciler.traces.store import TraceStore
 
@@ -375,7 +376,7 @@ class World:
     def events(self, job_id, kind):
         """The stored events of one type."""
         self.traces.flush()
-        return [event for event in self.traces.events(job_id) if event.type is kind]
+        return [event for event in TraceReader(self.database).events(job_id) if event.type is kind]
 
     def _entropy(self, count):
         self._ids += 1

@@ -1,15 +1,17 @@
 """What the events of a job add up to."""
 
+import json
 import random
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trace_builders import JOB, NOON_MS, at, event, received, refused
+from trace_builders import JOB, NOON_MS, OTHER_JOB, at, event, received, refused, summarise
 
-from reconciler.traces.model import EventType
-from reconciler.traces.summary import KEY_EVENTS_MAX, KeyEvent, summarise
+from reconciler.errors import NotFoundError
+from reconciler.traces.model import SUMMED_UP, EventType
+from reconciler.traces.summary import KEY_EVENTS_MAX, KeyEvent
 
 START = at(0, EventType.JOB_START, "started")
 COMPLETED = at(100, EventType.JOB_COMPLETE, "completed")
@@ -82,6 +84,26 @@ class TestPeers:
         )
         met = [at(1, kind, "finished", peer_id="zoe", source="overlay") for kind in kinds]
         assert summarise([START, *met, COMPLETED]).peers == ()
+
+    def test_an_event_that_stands_for_many_counts_as_many(self):
+        """Good chunks and failed ones, for their peers."""
+        many = replace(received(2, megabytes=30), action=SUMMED_UP, metadata={"count": 30})
+        failed = replace(refused(3, "ann", megabytes=2), action=SUMMED_UP, metadata={"count": 7})
+        summary = summarise([START, received(1), many, failed])
+        assert peers(summary) == [("ann", 31.0, 31, 7)]
+        assert (summary.chunks_total, summary.chunks_failed, summary.bytes_refused) == (38, 7, 2_000_000)
+
+    def test_the_events_of_other_jobs_are_theirs(self):
+        """They lie in the same table."""
+        other = [replace(each, job_id=OTHER_JOB, event_id=f"other {each.event_id}") for each in (START, received(1))]
+        summary = summarise([START, received(1), COMPLETED, *other])
+        assert peers(summary) == [("ann", 1.0, 1, 0)]
+
+    def test_it_is_told_as_plain_values(self):
+        """JSON gives back what went in."""
+        plain = summarise([START, received(1), refused(2), at(3, EventType.ERROR, "lied"), COMPLETED]).to_json()
+        assert json.loads(json.dumps(plain)) == plain
+        assert [peer["name"] for peer in plain["peers"]] == ["ann", "eve"]
 
     def test_sources_share_the_whole(self):
         """The larger first; refused bytes have no part in it."""
@@ -170,6 +192,14 @@ class TestRuns:
         assert told(summary) == [(10.0, "Resumed"), (15.0, "Started again"), (17.0, "Swarm rebalanced")]
         assert (summary.status, summary.ended_ms) == ("completed", NOON_MS + 90_005_000)
 
+    def test_what_is_told_after_the_end_makes_no_run_longer(self):
+        """A hook that fails an hour later is no part of it; a retry begins where the first run ended."""
+        failed = at(5, EventType.JOB_COMPLETE, "failed", error_message="no peer has it")
+        late = at(3600, EventType.ERROR, "hook")
+        assert summarise([START, failed, late]).duration_ms == 5000
+        again = [at(7000, EventType.JOB_START, "started"), at(7002, EventType.JOB_COMPLETE, "completed")]
+        assert summarise([START, failed, late, *again, at(9000, EventType.ERROR, "hook")]).duration_ms == 7000
+
     def test_a_job_that_was_started_again_is_unfinished_again(self):
         """It failed once; now it runs."""
         failed = at(5, EventType.JOB_COMPLETE, "failed", error_message="no peer has it")
@@ -200,7 +230,7 @@ class TestRuns:
 
     def test_nothing_adds_up_to_nothing(self):
         """A job without events has no story."""
-        with pytest.raises(ValueError, match="no events"):
+        with pytest.raises(NotFoundError, match="no events"):
             summarise([])
 
 

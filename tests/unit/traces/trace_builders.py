@@ -1,9 +1,16 @@
 """Short ways to say what a trace test needs."""
 
+import sqlite3
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 from reconciler.ids import JobId
+from reconciler.state.migrations import INSERT_EVENT, migrate
 from reconciler.traces.model import EventType, SwarmEvent
+from reconciler.traces.reading import story_of
+from reconciler.traces.rows import row_of
+from reconciler.traces.summary import summarise as summarise_story
 
 JOB = JobId("01HRQ4GSX9K47J7M5FK7VW8B12")
 OTHER_JOB = JobId("6fb7b5cc-1b2e-4c3a-9a52-0b1f6a0c8a11")
@@ -66,3 +73,18 @@ def refused(second, peer="eve", *, megabytes=1.0, source="overlay"):
         is_error=True,
         error_code="bad hash",
     )
+
+
+@cache
+def _table():
+    """The tables in memory, made once."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    migrate(connection)
+    return connection
+
+
+def summarise(events):
+    """What the summary of JOB is when these events are stored, in this order."""
+    _table().execute("DELETE FROM SwarmEvents")
+    _table().executemany(INSERT_EVENT, [row_of(made) for made in events])
+    return summarise_story(story_of(_table(), JOB, path=Path(":memory:")))
