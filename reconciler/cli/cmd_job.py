@@ -6,6 +6,7 @@ database beside one.
 
 import click
 
+from reconciler.cli.cmd_job_carry import export_, import_
 from reconciler.cli.cmd_job_edit import cancel, resume, retry, suspend
 from reconciler.cli.cmd_job_explain import explain
 from reconciler.cli.cmd_job_new import new
@@ -18,15 +19,15 @@ from reconciler.traces.reading import TraceReader
 from reconciler.traces.session_log import line_of
 
 
-@click.group(short_help="One job: new, show, explain, trace, suspend, resume, cancel, retry.")
+@click.group(short_help="One job: new, import, export, show, explain, trace, suspend, resume, cancel, retry.")
 def job() -> None:
-    """Look at one job, edit its manifest, or write a new one.
+    """Look at one job, edit its manifest, write a new one, or carry some from one machine to another.
 
     JOB_ID may always be shortened to what makes it unique.
     """
 
 
-for command in (new, explain, suspend, resume, cancel, retry):
+for command in (new, import_, export_, explain, suspend, resume, cancel, retry):
     job.add_command(command)
 
 

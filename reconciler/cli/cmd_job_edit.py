@@ -4,11 +4,15 @@ Owns: these commands and what they say. Never: words an edit (reconcile.steering
 manifest, as it reads every edit.
 """
 
+from pathlib import Path
+
 import click
 
+from reconciler.cli.cmd_job_carry import resume_from
 from reconciler.cli.context import Context, state_options
 from reconciler.cli.render import shown
 from reconciler.clock import SystemClock
+from reconciler.errors import InvalidInputError
 from reconciler.reconcile.job_view import view_of
 from reconciler.reconcile.steering import Edit, cancelling, moment_of, resuming, retrying, steer, suspending
 from reconciler.state.records import JobRecord
@@ -34,17 +38,35 @@ def suspend(context: Context, job_id: str, *, reason: str, until: str) -> None:
     _edit(context, job_id, suspending(reason=reason, until=until))
 
 
-@click.command(short_help="Let a suspended job go on.")
-@click.argument("job_id")
+@click.command(short_help="Let a suspended job go on; or go on here with the jobs of a folder.")
+@click.argument("job_id", required=False)
+@click.option(
+    "--from",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Instead of JOB_ID: exported manifests, or a whole root folder.",
+)
 @state_options
-def resume(context: Context, job_id: str) -> None:
-    """Take `suspend` out of the job's manifest, with what stands on its lines.
+def resume(context: Context, job_id: str | None, *, folder: Path | None) -> None:
+    """Let jobs go on. With JOB_ID: take `suspend` out of that job's manifest, with what stands on its lines.
+
+    With --from FOLDER: take in the manifests in it, or in its jobs/active where it is a root folder (another machine's,
+    a back-up), as `job import --directory` does. What a status says there is not believed: files that are in the
+    library are verified and kept, only what is missing is fetched. A job that was suspended there stays so here.
 
     \b
-    Example:
+    Examples:
       reconciler job resume 01HRQ4
+      reconciler job resume --from /mnt/backup/music
+      reconciler job resume --from jobs/exported
     """
-    _edit(context, job_id, resuming())
+    if (job_id is None) == (folder is None):
+        raise InvalidInputError("what is to go on is said once", hint="give a JOB_ID, or --from FOLDER")
+    if folder is not None:
+        resume_from(context, folder)
+    else:
+        _edit(context, job_id or "", resuming())
 
 
 @click.command(short_help="End a job for good; what is published stays.")

@@ -4,19 +4,18 @@ Owns: which files are looked at and how problems are printed. Never: needs a dae
 """
 
 import socket
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import click
 
 from reconciler.cli.context import CONFIGURATION_NAME, Context, root_options, settings_in
 from reconciler.errors import ExitCode, FileBusyError, InvalidInputError, NotFoundError, UnsafePathError
-from reconciler.manifests.document import Document, pointer_of
 from reconciler.manifests.files import read_input
 from reconciler.manifests.model import Manifest, Problem
-from reconciler.manifests.read import read_document, read_manifest
+from reconciler.manifests.read import read_manifest
+from reconciler.reconcile.checking import misplacement
+from reconciler.reconcile.intake import problem_as_json
 from reconciler.reconcile.names import is_manifest_name
-from reconciler.reconcile.orders import plan_of
 from reconciler.reconcile.policy import policy_of
 
 
@@ -38,7 +37,7 @@ def validate(context: Context, paths: tuple[Path, ...]) -> None:
     found = [(path, problem) for path in files for problem in _problems(path)]
     errors = sum(problem.severity == "error" for _, problem in found)
     if context.as_json:
-        context.print_json([_as_json(path, problem) for path, problem in found])
+        context.print_json([{"file": str(path), **problem_as_json(problem)} for path, problem in found])
     else:
         for path, problem in found:
             click.echo(f"{path}:{problem}" + (" (warning)" if problem.severity == "warning" else ""))
@@ -78,29 +77,9 @@ def _placing(path: Path, data: bytes, manifest: Manifest) -> tuple[Problem, ...]
     root = path.absolute().parent.parent.parent
     if path.absolute().parent != root / "jobs" / "active" or not (root / CONFIGURATION_NAME).exists():
         return ()
-    plan = plan_of(
-        manifest.spec, policy_of(settings_in(root), root=PurePosixPath(root), hostname=socket.gethostname()).places
-    )
-    if not isinstance(plan, Problem):
-        return ()
-    document = read_document(data)
-    if not isinstance(document, Document):
-        return (plan,)
-    marks = {pointer_of(path): mark for path, mark in document.marks.items()}
-    place = marks[plan.pointer].value if plan.pointer in marks else None
-    return (plan if place is None else replace(plan, line=place.line, column=place.column),)
-
-
-def _as_json(path: Path, problem: Problem) -> dict[str, str | int]:
-    return {
-        "file": str(path),
-        "line": problem.line,
-        "column": problem.column,
-        "pointer": problem.pointer,
-        "message": problem.message,
-        "hint": problem.hint,
-        "severity": problem.severity,
-    }
+    places = policy_of(settings_in(root), root=PurePosixPath(root), hostname=socket.gethostname()).places
+    misplaced = misplacement(data, manifest, places)
+    return () if misplaced is None else (misplaced,)
 
 
 def _summary(files: int, errors: int) -> str:

@@ -49,6 +49,11 @@ class Folders:
         return self.root / "jobs" / "completed"
 
     @property
+    def exported(self) -> Path:
+        """Manifests as they were when somebody asked for a copy."""
+        return self.root / "jobs" / "exported"
+
+    @property
     def status(self) -> Path:
         """What daemons say of the jobs, where they do not say it in the manifests."""
         return self.root / "jobs" / "status"

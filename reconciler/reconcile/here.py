@@ -1,0 +1,118 @@
+"""Which jobs have a manifest in this root folder, and where: in the files, whether a daemon has seen them or not.
+
+Owns: that index. Never: writes, or takes the database's word for what a file says.
+
+The database remembers each file that a daemon has seen, with a mark by which it is known to be unchanged; only what is
+not remembered so is read for the index. So it costs little with 100,000 manifests, and is right without any daemon.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.errors import FileBusyError, NotFoundError
+from reconciler.ids import JobId
+from reconciler.manifests.model import Manifest
+from reconciler.reconcile.listing import differences
+from reconciler.reconcile.observe import Folders, look_at
+from reconciler.reconcile.observed import Valid
+from reconciler.state.jobs import JobStore
+from reconciler.state.sightings import SightingStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """A file that has a job, as it is now."""
+
+    path: str
+    """Relative to the root folder."""
+    manifest: Manifest | None
+    """None where the file cannot be read as a manifest just now: it is still the file of its job."""
+    document: bytes
+
+
+class Here:
+    """The manifests of `jobs/active` and `jobs/completed` as they are at one moment. Each method waits for the disk."""
+
+    def __init__(self, folders: Folders, *, jobs: JobStore | None, sightings: SightingStore | None) -> None:
+        """Without stores, as where no daemon has worked yet, all files are read. Raises NotFoundError."""
+        self.folders = folders
+        self._jobs = jobs
+        self._paths: dict[JobId, list[str]] = defaultdict(list)
+        self._by_digest: dict[str, list[str]] = defaultdict(list)
+        self._digests_known = jobs is None
+        marks: dict[str, int] = {}
+        named: dict[str, JobId] = {}
+
+        def remember(path: str, mark: int, job_id: JobId | None) -> None:
+            marks[path] = mark
+            if job_id is not None:
+                named[path] = job_id
+
+        if sightings is not None:
+            sightings.each(lambda seen: remember(seen.path, seen.mark, seen.job_id))
+            sightings.each_completed(lambda seen: remember(seen.path, seen.mark, seen.job_id))
+        for folder in (folders.active, folders.completed):
+            prefix = f"{folders.relative(folder)}/"
+            below = {path: mark for path, mark in marks.items() if path.startswith(prefix)}
+            self._take(folder, prefix, below, named)
+
+    def holders(self, job_id: JobId) -> list[Holder]:
+        """The files that have a job, those of `jobs/active` first; raises FileBusyError while one is written."""
+        found = [self._holder(path, job_id) for path in self._paths.get(job_id, ())]
+        return [holder for holder in found if holder is not None]
+
+    def asking_for(self, spec_digest: str) -> list[Holder]:
+        """The files that ask for just this; raises FileBusyError while one is written."""
+        if not self._digests_known and self._jobs is not None:
+            for digest, path in self._jobs.digests():
+                self._by_digest[digest].append(path)
+            self._digests_known = True
+        found = [self._holder(path, None) for path in dict.fromkeys(self._by_digest.get(spec_digest, ()))]
+        return [h for h in found if h is not None and h.manifest is not None and h.manifest.spec_digest == spec_digest]
+
+    def beginning_with(self, prefix: str) -> list[JobId]:
+        """The jobs whose id begins so, in either case, by id."""
+        return sorted(job_id for job_id in self._paths if job_id.lower().startswith(prefix.lower()))
+
+    def notice(self, path: str) -> Manifest | None:
+        """Look at one file that has changed, or is new; gives what it says where that is a manifest."""
+        try:
+            state = look_at(self.folders.at(path)).file
+        except FileBusyError:
+            # Who writes it now is not done with it: it is nobody's yet.
+            return None
+        if not isinstance(state, Valid):
+            return None
+        manifest = state.manifest
+        if manifest.job_id is not None and path not in self._paths[manifest.job_id]:
+            self._paths[manifest.job_id].append(path)
+        self._by_digest[manifest.spec_digest].append(path)
+        return manifest
+
+    def _take(self, folder: Path, prefix: str, marks: dict[str, int], named: dict[str, JobId]) -> None:
+        try:
+            seen = differences(folder, prefix, marks, ())
+        except OSError as error:
+            if folder == self.folders.completed and isinstance(error, FileNotFoundError):
+                return
+            raise NotFoundError(
+                f"{folder} cannot be listed: {error.strerror}", hint="make it with `reconciler init`, or name --root"
+            ) from error
+        apart = {*seen.changed, *seen.vanished}
+        for path in marks:
+            if path not in apart and path in named:
+                self._paths[named[path]].append(path)
+        for path in seen.changed:
+            self.notice(path)
+
+    def _holder(self, path: str, job_id: JobId | None) -> Holder | None:
+        """The file at a path, if it still is there and has that job; None = any."""
+        look = look_at(self.folders.at(path))
+        if look.mark is None:
+            return None
+        if not isinstance(look.file, Valid):
+            return Holder(path=path, manifest=None, document=look.document)
+        if job_id is not None and look.file.manifest.job_id != job_id:
+            return None
+        return Holder(path=path, manifest=look.file.manifest, document=look.document)
