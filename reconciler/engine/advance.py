@@ -108,7 +108,8 @@ class Advance:
             case AttemptPhase.FETCHING:
                 if attempt.only is not None and not self._swarm.usable(attempt.only):
                     attempt.release_only()
-                if not self._can_go_on(track, attempt):
+                goes_on = self._can_go_on(track, attempt)
+                if not goes_on and not (attempt.hear_anybody() and self._can_go_on(track, attempt)):
                     attempt.refuse(self._why_none_left(attempt))
             case AttemptPhase.VERIFYING:
                 self._swarm.cancel_plan(attempt.plan)
@@ -131,7 +132,7 @@ class Advance:
             return True
         return any(
             self._swarm.usable(peer) and plan.next_missing(offer.holds, 1) is not None
-            for peer, offer in attempt.offers().items()
+            for peer, offer in attempt.bringers().items()
         )
 
     def _why_none_left(self, attempt: Attempt) -> str:

@@ -15,6 +15,7 @@ from typing import assert_never
 
 from reconciler.engine.chunk_list import ChunkListSearch
 from reconciler.engine.chunks import ChunkPlan
+from reconciler.engine.doubt import Again, Doubt
 from reconciler.engine.events import (
     ChunkListArrived,
     ChunkListRefused,
@@ -102,6 +103,11 @@ class Attempt:
         self._kept: tuple[tuple[ChunkIndex, ChunkPrint], ...] | None = None
         self._copying = False
         self._content_failures = 0
+        self._doubt = Doubt()
+        self._again: Again | None = None
+        """What a wrong whole has fetched again, until it is here."""
+        self._unheard: tuple[dict[PeerKey, Offer], dict[PeerKey, Offer]] | None = None
+        """All offers, and what is left of them for that."""
         if claim is None or claim.leader is None:
             self._open_part(NO_LEGACY if claim is None else claim.legacy)
         else:
@@ -149,11 +155,30 @@ class Attempt:
             self._all = (own, help_, {**help_, **own})
         return self._all[2]
 
+    def bringers(self) -> dict[PeerKey, Offer]:
+        """The offers of those who may be asked for what is missing now.
+
+        After a wrong whole, nobody is asked for a chunk of which it was heard already.
+        """
+        offers, again = self.offers(), self._again
+        if again is None or again.only is not None or not self.provisional:
+            return offers
+        if self._unheard is None or self._unheard[0] is not offers:
+            ranged = {peer: offer for peer, offer in offers.items() if self._offers.bears_ranges(offer)}
+            count = chunk_count(self.variant.size)
+            self._unheard = (offers, self._doubt.unheard(again, ranged, count=count))
+        return self._unheard[1]
+
+    def hear_anybody(self) -> bool:
+        """Let whoever was heard of a chunk bring it once more, for nobody else can; False where that is so already."""
+        limited, self._again, self._unheard = self._again is not None, None, None
+        return limited
+
     def fetching(self) -> Fetching | None:
         """The view for the scheduler; None unless chunks are being fetched."""
         if self.phase is not AttemptPhase.FETCHING or self.plan is None or self.paused:
             return None
-        view, offers = self._view, self.offers()
+        view, offers = self._view, self.bringers()
         known = view is not None and (view.plan, view.only) == (self.plan, self.only) and view.offers is offers
         if view is None or not known or view.chunk_hashes is not self.chunk_hashes:
             view = self._view = Fetching(
@@ -227,11 +252,15 @@ class Attempt:
 
     def _start_fetching(self, kept: tuple[tuple[ChunkIndex, ChunkPrint], ...]) -> None:
         self.plan = ChunkPlan(self.variant.size)
+        before, givers = self.receipts.prints, self.receipts.givers
+        again = self._again.chunks if self._again is not None and self.provisional else frozenset()
         self.receipts.clear()
         for chunk, found in kept:
-            if self.chunk_hashes is None or self.chunk_hashes[chunk] == found.digest:
-                self.plan.have(chunk)
-                self.receipts.keep(chunk, found)
+            if chunk in again or (self.chunk_hashes is not None and self.chunk_hashes[chunk] != found.digest):
+                continue
+            self.plan.have(chunk)
+            same = chunk in before and before[chunk].digest == found.digest
+            self.receipts.keep(chunk, found, givers.get(chunk) if same else None)
         self.phase = AttemptPhase.FETCHING
         self._out.append(self._start_note(self.plan))
         self.check_whole()
@@ -309,7 +338,7 @@ class Attempt:
         if self.phase is AttemptPhase.VERIFYING:
             self.sha256 = event.sha256
             self.phase = AttemptPhase.WHOLE
-            for liar, chunk in self.receipts.liars().items():
+            for liar, chunk in self._doubt.liars(self.receipts.prints).items():
                 self._ban(liar, f"chunk {chunk} that it sent before is not that of the right file")
 
     def whole_refused(self, event: WholeRefused) -> None:
@@ -319,13 +348,11 @@ class Attempt:
         match event.fault:
             case "audio" if self._is_claimed and self.receipts.only_giver() is None:
                 # Several peers called theirs the same: it may be only one of them whose bytes are not.
-                self._discard(event.message, quarantine=False)
                 self._blame(event.message)
             case "audio" | "claim":
                 self._discard(event.message, quarantine=True, condemned=self._brought_alone() or self.variant)
                 self.refuse(event.message)
             case "content":
-                self._discard(event.message, quarantine=False, condemned=self._brought_alone())
                 self._blame(event.message)
             case _:
                 assert_never(event.fault)
@@ -353,36 +380,69 @@ class Attempt:
         return None if offer is None else offer.variant
 
     def _blame(self, message: str) -> None:
-        """Decide who answers for wrong content.
+        """Decide who answers for wrong content, and what is fetched again.
 
         With chunk hashes every chunk was right when it came, so the disk is at fault. Without them a file from one peer
-        names that peer; a file from several is fetched again from one alone, so that the next failure names somebody,
-        and success names whoever had sent other bytes.
+        names that peer; of a file from several, what may be wrong is fetched again from others, until success names
+        whoever had sent other bytes.
         """
         self._content_failures += 1
-        giver = self.receipts.only_giver()
         if not self.provisional:
+            self._discard(message, quarantine=False)
+            self.receipts.clear()
             if self._content_failures >= CONTENT_TRIES_MAX:
                 self.refuse(f"the disk does not keep what is written to it: {message}", fatal=True)
                 return
-            self.receipts.clear()
-        elif giver is not None:
-            self._ban(giver, f"the whole file is wrong: {message}")
-            self.receipts.clear()
-        else:
-            self.receipts.dispute()
-            self.only = self._next_alone()
-            if self.only is None:
-                why = f"what several peers sent makes no right whole, and none of them has all of it: {message}"
-                self.refuse(why, fatal=True)
-                return
+        elif not self._question(message):
+            why = f"what its peers sent makes no right whole, and none is left to bring it alone: {message}"
+            self._discard(message, quarantine=False)
+            self.refuse(why, fatal=True)
+            return
         self.plan = None
         self._open_part(NO_LEGACY)
 
-    def _next_alone(self) -> PeerKey | None:
-        """A peer that can bring the whole file by itself."""
-        whole = (peer for peer, offer in self.offers().items() if offer.holds is None and self._usable(peer))
-        return min(whole, default=None)
+    def _question(self, message: str) -> bool:
+        """Ban whom a wrong whole refutes, and choose what is fetched again from whom; False where nobody can tell."""
+        prints, condemned = self.receipts.prints, self._brought_alone()
+        self._again, self._unheard, self.only = None, None, None
+        self._doubt.heard(prints, self.receipts.givers)
+        for liar in self._doubt.refuted(prints):
+            self._ban(liar, f"the whole file is wrong: {message}")
+        if condemned is not None:
+            # All of it is one peer's word: nothing of it is worth keeping.
+            self._discard(message, quarantine=False, condemned=condemned)
+            self.receipts.clear()
+            return True
+        usable = {peer: offer for peer, offer in self.offers().items() if self._usable(peer)}
+        again = self._doubt.next_step(
+            prints,
+            usable,
+            # Files that only peers call the same may differ in honesty: no second opinion of one is any of another.
+            ranges=lambda offer: not self._is_claimed and self._offers.bears_ranges(offer),
+            speed=self._offers.speed,
+        )
+        if again is None:
+            return False
+        self.only = again.only
+        self._again = again
+        if self._is_claimed:
+            self._discard(message, quarantine=False)
+            self.receipts.clear()
+        self._out.append(self._doubt_note(message, again, len(prints)))
+        return True
+
+    def _doubt_note(self, message: str, again: Again, count: int) -> Note:
+        whom = "others than before" if again.only is None else f"{again.only.partition(':')[2]} alone"
+        return Note(
+            type=EventType.ERROR,
+            action="wrong whole",
+            position=self.position,
+            variant_id=self.variant.id,
+            is_error=True,
+            error_code="wrong whole",
+            error_message=f"{message}; {len(again.chunks)} of {count} chunks are fetched again, from {whom}",
+            facts={"chunks_again": len(again.chunks), "chunks_total": count},
+        )
 
     # ---- invariants --------------------------------------------------------------------------------------------------
 

@@ -99,6 +99,7 @@ class JobMachine:
             rules=self._rules,
             out=self._out,
             usable=self._swarm.usable,
+            speed=self._swarm.speed,
             ban=self._ban,
             sharing=self._sharing,
         )

@@ -47,11 +47,14 @@ class TrackOffers:
         constraints: Constraints,
         origins: frozenset[str],
         usable: Callable[[PeerKey], bool],
+        speed: Callable[[PeerKey], float],
     ) -> None:
         self._order = order
         self._constraints = constraints
         self._origins = origins
         self._usable = usable
+        self.speed = speed
+        """Bytes per second of a peer, as far as it has shown; 0.0 before."""
         self._offers: dict[tuple[PeerKey, str], Offer] = {}
         self._first_s: float | None = None
         self._refused: dict[str, str] = {}
@@ -89,6 +92,10 @@ class TrackOffers:
                 if variant_id == variant.id or (peer not in found and _is_same_file(offer.variant, variant)):
                     found[peer] = offer
         return found
+
+    def bears_ranges(self, offer: Offer) -> bool:
+        """Whether its peer may be asked for any chunks of it, and not for one stream only."""
+        return offer.source not in self._origins
 
     def folders(self) -> set[str]:
         """The folders that have this track."""

@@ -103,6 +103,10 @@ class Swarm:
         """Whether a peer may be asked, now or after its pause."""
         return self.peers[key].usable
 
+    def speed(self, key: PeerKey) -> float:
+        """Bytes per second that a peer has shown; 0.0 before its first."""
+        return self.peers[key].throughput_bytes_per_s
+
     def ban(self, key: PeerKey, reason: str) -> None:
         """Never ask this peer again in this job; what it owes is free for others at once."""
         peer = self.peers.get(key)

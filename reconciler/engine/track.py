@@ -80,7 +80,9 @@ class Rules:
 
 
 class TrackMachine:
-    """The state of one track. Commands go to `out`; `usable` asks the job about a peer, `ban` tells it of a liar."""
+    """The state of one track. Commands go to `out`; `usable` and `speed` ask the job about a peer, `ban` tells it of a
+    liar.
+    """
 
     def __init__(
         self,
@@ -89,6 +91,7 @@ class TrackMachine:
         rules: Rules,
         out: list[Command],
         usable: Callable[[PeerKey], bool],
+        speed: Callable[[PeerKey], float],
         ban: Callable[[PeerKey, str], None],
         sharing: Sharing,
     ) -> None:
@@ -97,7 +100,9 @@ class TrackMachine:
         self.attempts: list[Attempt] = []
         """What is being tried; the first one is the origin's where a second is tried beside it."""
         self.rescue: Rescue | None = None
-        self.offers = TrackOffers(order, constraints=rules.constraints, origins=rules.origins, usable=usable)
+        self.offers = TrackOffers(
+            order, constraints=rules.constraints, origins=rules.origins, usable=usable, speed=speed
+        )
         self.error = ""
         self.retriable = True
         self.path = ""

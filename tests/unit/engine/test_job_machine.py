@@ -86,13 +86,71 @@ def test_without_any_chunk_list_the_whole_file_decides():
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_wrong_whole_is_traced_to_its_liar(seed):
-    """Provisional bytes from several peers: the file is fetched from one at a time until the liar stands alone."""
+    """Provisional bytes from several peers: what differs when others bring it names the liar."""
     liar = SimPeer(name="liar", no_list=True, lies=frozenset({3}), rate_bytes_per_s=3e6)
     others = (SimPeer(name="one", no_list=True), SimPeer(name="two", no_list=True))
     result = world_of(liar, *others, sizes=(3 * MB,), rooted=False, seed=seed).run()
     assert result.outcome == "completed"
     assert set(banned(result)) <= {"liar"}
     assert result.disk[FIRST][ChunkIndex(3)] == digest_of(1, 3)
+
+
+def without_list(**rates):
+    return [SimPeer(name=name, no_list=True, rate_bytes_per_s=rate) for name, rate in rates.items()]
+
+
+@pytest.mark.parametrize("lies", [frozenset(range(0, 80, 5)), ALL])
+def test_a_wrong_whole_is_questioned_by_all_peers_at_once(lies):
+    """Second opinions from others, not one peer for all of it; the liar is banned, nobody else, and no slow peer is
+    waited for.
+    """
+    liar = SimPeer(name="liar", no_list=True, lies=lies, rate_bytes_per_s=2e6)
+    peers = without_list(one=2e6, two=2e6, three=2e6, slow=1e4)
+    result = world_of(liar, *peers, sizes=(20 * MB,), rooted=False).run()
+    assert (result.outcome, banned(result)) == ("completed", ["liar"])
+    assert result.seconds < 14, "the swarm brings 8 MB/s: twice the file, and once more what the liar gave"
+    assert sum(each.size_bytes for each in result.arrivals) < 3 * 20 * MB
+
+
+def test_a_liar_faster_than_all_others_costs_its_own_time():
+    """It is refuted by a whole that is all its own; the others bring the file then."""
+    liar = SimPeer(name="liar", no_list=True, lies=ALL, rate_bytes_per_s=50e6)
+    result = world_of(liar, *without_list(one=1e6, two=1e6), sizes=(5 * MB,), rooted=False).run()
+    assert (result.outcome, banned(result)) == ("completed", ["liar"])
+    assert result.seconds < 4.5
+
+
+def test_liars_in_league_cannot_outvote_the_file():
+    """They agree on the same wrong bytes: the one honest peer is found, and none of theirs count."""
+    liars = [SimPeer(name=f"liar{n}", no_list=True, lies=ALL, rate_bytes_per_s=2e6) for n in range(3)]
+    result = world_of(*liars, *without_list(honest=1e6), sizes=(3 * MB,), rooted=False).run()
+    assert result.outcome == "completed"
+    assert set(banned(result)) == {"liar0", "liar1", "liar2"}
+
+
+def test_what_an_earlier_run_left_wrong_is_fetched_again():
+    """Nobody is to blame for it, and nobody is blamed."""
+    kept = {FIRST: {ChunkIndex(n): digest_of(1, n, wrong=n == 2) for n in range(5)}}
+    result = world_of(*without_list(a=1e6, b=1e6, c=1e6), kept=kept, rooted=False).run()
+    assert (result.outcome, banned(result)) == ("completed", [])
+    assert fetched(result, 2) >= 1
+
+
+def test_the_trace_tells_of_a_wrong_whole():
+    """What was wrong, how much is fetched again, and from whom."""
+    liar = SimPeer(name="liar", no_list=True, lies=ALL)
+    result = world_of(liar, *without_list(a=1e6, b=1e6), sizes=(3 * MB,), rooted=False).run()
+    told = [note for note in notes(result, EventType.ERROR) if note.action == "wrong whole"]
+    assert told[0].error_message == "other bytes; 12 of 12 chunks are fetched again, from others than before"
+    assert told[0].facts == {"chunks_again": 12, "chunks_total": 12}
+
+
+def test_where_the_only_other_peer_leaves_the_same_one_is_heard_again():
+    """A second opinion that cannot be had is done without."""
+    liar = SimPeer(name="liar", no_list=True, lies=frozenset({0}), rate_bytes_per_s=1e6, gone_from_s=4.0)
+    result = world_of(liar, *without_list(a=1e6), sizes=(6 * MB,), rooted=False).run()
+    assert result.outcome == "completed"
+    assert set(banned(result)) <= {"liar"}
 
 
 def test_a_job_with_liars_only_fails_and_says_so():

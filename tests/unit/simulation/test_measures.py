@@ -34,13 +34,13 @@ def test_what_a_liar_sent_is_waste_and_it_is_banned():
     assert found.bytes_wasted == liar.bytes_wasted == 262_144
 
 
-def test_a_file_that_was_thrown_away_is_waste():
-    """A whole that is wrong is fetched again: only the second time counts."""
+def test_what_is_fetched_again_of_a_wrong_whole_is_waste():
+    """Each chunk counts once: as it came last."""
     found = measured(
         SimPeer(name="liar", lies=frozenset({2}), no_list=True), SimPeer(name="a", no_list=True), rooted=False
     )
     assert sum(each.bytes_useful for each in found.peers) == 5 * MB
-    assert found.bytes_wasted >= 4 * MB
+    assert 2 * MB <= found.bytes_wasted <= 5 * MB
 
 
 def test_a_job_that_fails_has_no_efficiency():
