@@ -4,7 +4,7 @@ Owns: the offers of one track, the variants that were tried and found wanting, a
 Never: ranks (engine.variants), or knows what becomes of the choice.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from reconciler.engine.order import TrackOrder
@@ -144,9 +144,9 @@ class TrackOffers:
         return bool(self._order.want.root or self._order.want.sha256)
 
 
-def reasons_of(choice: Choice, variants: Collection[str] = ()) -> str:
-    """The rejected variants of a choice with their reasons, as a trace shows them; those of `variants` left out."""
-    told = [_told(each.variant, each.reason) for each in choice.rejected if each.variant.id not in variants]
+def reasons_of(choice: Choice) -> str:
+    """The rejected variants of a choice with their reasons, as a trace shows them."""
+    told = [_told(each.variant, each.reason) for each in choice.rejected]
     return "; ".join(told[:_REASONS_SHOWN_MAX])
 
 

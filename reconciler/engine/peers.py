@@ -85,7 +85,6 @@ class Peer:
     timeout_rate: float = 0.0
     """Requests that failed by silence, likewise."""
     bytes_accepted: int = 0
-    chunks_accepted: int = 0
     chunks_refused: int = 0
     bytes_trusted: int = 0
     """Accepted since it was met or failed last."""
@@ -116,10 +115,6 @@ class Peer:
         if self.etiquette.sequential or not self.bytes_trusted:
             return 1
         return self.etiquette.requests_in_flight_max
-
-    def may_take(self, now: float) -> bool:
-        """Whether one more request may be sent to it now."""
-        return self.usable and now >= self.not_before_s and len(self.transfers) < self.requests_max()
 
     def usable_bytes_per_s(self) -> float:
         """Its speed, as far as it has been shown (slow start), here or in earlier jobs."""
@@ -155,7 +150,6 @@ class Peer:
         """
         self.bytes_accepted += bytes_received
         self.bytes_trusted += bytes_received
-        self.chunks_accepted += 1
         self.failures_in_a_row = 0
         if not timed:
             return

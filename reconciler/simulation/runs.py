@@ -48,8 +48,3 @@ def _unfinished(scene: Scene, world: World) -> str:
     if outcome == "completed" or not any(peer.is_honest for peer in scene.peers):
         return ""
     return f"a peer is honest and has everything, yet the job ended {outcome}: {world.machine.progress().error}"
-
-
-def story(result: Result) -> tuple[object, ...]:
-    """Everything that happened, to compare two runs."""
-    return result.outcome, result.seconds, result.events, tuple(map(repr, result.notes))

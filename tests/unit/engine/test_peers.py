@@ -94,8 +94,7 @@ def test_a_stranger_is_asked_for_one_thing_and_a_failure_makes_one_a_stranger_ag
     one.failed("cut short", now=5.0, retry_after_s=None)
     assert one.requests_max() == 1
     assert one.usable_bytes_per_s() == 0
-    assert not one.may_take(5.4)
-    assert one.may_take(5.5)
+    assert one.not_before_s == 5.5
 
 
 def test_a_stream_is_never_two():
