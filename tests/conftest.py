@@ -1,11 +1,12 @@
 """What every test may use.
 
-Owns: the `package` mark, the virtual clock, small disks, and how hypothesis runs. Never: fixtures of one package; those
-stand with its tests.
+Owns: the `package` mark, the virtual clock, small disks, where processes keep what they compile, and how hypothesis
+runs. Never: fixtures of one package; those stand with its tests.
 """
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -35,6 +36,22 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         program = _PROGRAM_OF_PACKAGE.get(package, package)
         if shutil.which(program, path=_SEARCH_PATH) is None:
             pytest.skip(f"needs the Debian package {package}: the program {program} is not here")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Have the processes that tests start keep what they compile, for as long as the run lasts.
+
+    Where PYTHONDONTWRITEBYTECODE is set, as in many containers, each of several hundred would otherwise compile the
+    package anew: half of the time that a daemon takes to start. Nothing is written beside the sources.
+    """
+    with pytest.MonkeyPatch.context() as environment:
+        if sys.dont_write_bytecode:
+            own = tmp_path_factory.getbasetemp()
+            shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+            environment.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+            environment.setenv("PYTHONPYCACHEPREFIX", str(shared / "bytecode"))
+        yield
 
 
 @pytest.fixture
