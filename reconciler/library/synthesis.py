@@ -123,13 +123,23 @@ def _add_note(music: _Samples, begin_s: float, hz: float, *, loudness: float, ri
     """Add a plucked string: harmonics that fade faster the higher they are, `right` of it in the right channel."""
     begin = round(begin_s * SAMPLE_RATE_HZ)
     room = music[begin : begin + round(2 * ring_s * SAMPLE_RATE_HZ)]
-    at_s = np.arange(len(room)) / SAMPLE_RATE_HZ
-    note = np.zeros(len(room))
-    for harmonic in range(1, _HARMONICS + 1):
-        note += np.sin(2 * np.pi * hz * harmonic * at_s) * np.exp(-3 * harmonic * at_s / ring_s) / harmonic**2
-    note *= loudness * np.minimum(at_s / 0.004, 1)  # four milliseconds of attack: no click
+    # The n-th harmonic is the n-th power of the first, its fading included.
+    first = _ringing(complex(-3 / ring_s, 2 * np.pi * hz) / SAMPLE_RATE_HZ, len(room))
+    sound = np.zeros_like(first)
+    for harmonic in range(_HARMONICS, 0, -1):
+        sound = (sound + 1 / harmonic**2) * first
+    attack = np.minimum(np.arange(len(room)) / (0.004 * SAMPLE_RATE_HZ), 1)  # four milliseconds: no click
+    note = loudness * sound.imag * attack
     room[:, 0] += note * (1 - right)
     room[:, 1] += note * right
+
+
+def _ringing(step: complex, length: int) -> npt.NDArray[np.complex128]:
+    """The powers of e to the `step`, from the zeroth on; in rows, since a power costs ten times what a product does."""
+    columns = 512
+    rows = np.exp(step * columns * np.arange(length // columns + 1))
+    powers: npt.NDArray[np.complex128] = np.outer(rows, np.exp(step * np.arange(columns))).ravel()[:length]
+    return powers
 
 
 def _fades(length: int) -> _Samples:
