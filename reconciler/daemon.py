@@ -38,10 +38,8 @@ from reconciler.manifests.model import OverlayPeerSource
 from reconciler.musicbrainz.answers import Answers
 from reconciler.musicbrainz.client import MusicBrainz
 from reconciler.musicbrainz.resolutions import ResolutionStore
-from reconciler.overlay.fairness import UploadLimits
-from reconciler.overlay.identity import Identity
 from reconciler.overlay.keyfile import load_or_make
-from reconciler.overlay.server import OverlayServer
+from reconciler.overlay.serving import serving
 from reconciler.reconcile.finalise import RunResult
 from reconciler.reconcile.lookups import LookUps
 from reconciler.reconcile.loop import Reconciler, Surroundings
@@ -340,29 +338,6 @@ def _patience(transfers: TransferSettings) -> Patience:
             stall_timeout_s=rescue.stall_timeout_s,
         ),
     )
-
-
-@contextlib.asynccontextmanager
-async def serving(
-    identity: Identity, index: LibraryIndex, overlay: OverlaySettings, *, clock: Clock
-) -> AsyncIterator[int]:
-    """Serve `index` to overlay peers while the block runs; gives the port that is listened on."""
-    assert overlay.listen is not None
-    server = OverlayServer(
-        identity=identity,
-        index=index,
-        limits=UploadLimits(
-            slots=overlay.upload_slots,
-            slots_per_peer=overlay.upload_slots_per_peer,
-            bytes_per_s=overlay.upload_kbps * 1000 // 8,
-        ),
-        clock=clock,
-    )
-    port = await server.start(overlay.listen.host, overlay.listen.port)
-    try:
-        yield port
-    finally:
-        await server.stop()
 
 
 @contextlib.contextmanager

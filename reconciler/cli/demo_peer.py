@@ -13,9 +13,9 @@ from pathlib import Path
 
 from reconciler.clock import SystemClock
 from reconciler.config import HostPort, OverlaySettings
-from reconciler.daemon import serving
 from reconciler.library.index import LibraryIndex
 from reconciler.overlay.keyfile import load_or_make
+from reconciler.overlay.serving import serving
 from reconciler.state.database import Database
 
 

@@ -10,8 +10,8 @@ import pytest
 from crash.crashing import Crash, Ledger, Steps, stepping
 from crash.disk_world import ALBUM, JOB, DiskWorld
 
-# Pairs of crashes; CI takes four times as many.
-PAIRS = 5 * int(os.environ.get("RECONCILER_TEST_CRASHES", "12"))
+# Pairs of crashes; CI takes 250.
+PAIRS = 5 * int(os.environ.get("RECONCILER_TEST_CRASHES", "6"))
 
 
 def run_to_the_crash(world, ledger, monkeypatch, crash_at, **more):
