@@ -4,7 +4,6 @@ Owns: which modules there are and what each imports, read from the text alone. N
 """
 
 import ast
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,7 +12,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGE = "reconciler"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Module:
     """One Python file of the package."""
 
@@ -39,14 +38,16 @@ def modules() -> dict[str, Module]:
     return found
 
 
-def imported_names(module: Module) -> Iterator[str]:
+@cache
+def imported_names(module: Module) -> frozenset[str]:
     """Every dotted name that a module imports, anywhere in it; of `from a import b` both `a` and `a.b`."""
+    found: set[str] = set()
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return frozenset(found)
 
 
 def reachable(start: str) -> set[str]:

@@ -17,12 +17,10 @@ LINK = re.compile(r"\]\((?!https?://)([^)#]+)(?:#[^)]*)?\)")
 
 
 def documented(pattern):
-    """Every match of `pattern` in every document, named by where it stands."""
-    return [
-        pytest.param(path, found, id=f"{path.relative_to(REPOSITORY)}:{line_of(found)}")
-        for path in DOCUMENTS
-        for found in pattern.finditer(path.read_text("utf-8"))
-    ]
+    """Every match of `pattern` in every document: where it stands, its document, and what was found."""
+    found = [(path, match) for path in DOCUMENTS for match in pattern.finditer(path.read_text("utf-8"))]
+    assert found
+    return [(f"{path.relative_to(REPOSITORY)}:{line_of(match)}", path, match) for path, match in found]
 
 
 def line_of(found):
@@ -30,17 +28,16 @@ def line_of(found):
     return found.string.count("\n", 0, found.start()) + 1
 
 
-@pytest.mark.parametrize(("path", "found"), documented(MANIFEST))
-def test_a_manifest_in_a_document_is_valid(path, found):
+def test_every_manifest_in_a_document_is_valid():
     """What a reader copies works, unless the document shows a mistake and says so."""
-    parsed = read_manifest(found["text"].encode())
-    assert bool(parsed.problems) == bool(found["mark"]), "\n".join(map(str, parsed.problems))
+    read = [(where, found, read_manifest(found["text"].encode())) for where, _, found in documented(MANIFEST)]
+    wrong = [(where, *parsed.problems) for where, found, parsed in read if bool(parsed.problems) != bool(found["mark"])]
+    assert not wrong
 
 
-@pytest.mark.parametrize(("path", "found"), documented(LINK))
-def test_a_link_leads_to_a_file(path, found):
+def test_every_link_leads_to_a_file():
     """A relative link names a file or folder that is there."""
-    assert (path.parent / found[1]).exists(), found[1]
+    assert not [(where, found[1]) for where, path, found in documented(LINK) if not (path.parent / found[1]).exists()]
 
 
 def test_the_mistakes_that_the_tutorial_shows_are_those_that_are_found():
