@@ -28,7 +28,7 @@ from reconciler.traces.reading import TraceReader
 from reconciler.traces.store import TraceStore
 
 JOB = JobId("01HRQ4GSX9K47J7M5FK7VW8B12")
-TIMEOUT_S = 60
+TIMEOUT_S = 240
 _RANGE = re.compile(rb"Range: bytes=(\d+)-(\d+)")
 
 

@@ -18,7 +18,8 @@ from reconciler.overlay.filehash import hash_file
 from reconciler.state.database import Database
 from reconciler.traces.reading import TraceReader
 
-TIMEOUT_S = 60
+# For what hangs; a machine with other work takes ten times as long as a quiet one for what does not.
+TIMEOUT_S = 240
 STEP_S = 0.05
 
 
