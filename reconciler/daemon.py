@@ -100,7 +100,7 @@ class Daemon:
         self.traces = TraceStore(database, places.root / "logs" / "sessions")
         self._overlay = self._overlay_source(settings.mesh.overlay)
         self._http = HttpSource(timeout_s=settings.transfers.searches_timeout_s)
-        self._soulseek = _soulseek(places, settings, database, self._clock) if settings.soulseek.enabled else None
+        self._soulseek = _soulseek(places, settings, database, self._clock)
         self.engine = Engine(
             sources=self._sources(),
             shelves=Shelves(
@@ -292,10 +292,15 @@ class _Soulseek:
     path: SoulseekPath
 
 
-def _soulseek(places: Places, settings: Settings, database: Database, clock: Clock) -> _Soulseek:
-    """Build what takes part in Soulseek; raises BadConfigurationError where the account is not whole."""
-    chosen = settings.soulseek
-    ledger = Ledger(SoulseekStore(database), clock, searches_max=chosen.searches_per_220s)
+def _soulseek(places: Places, settings: Settings, database: Database, clock: Clock) -> _Soulseek | None:
+    """Build what takes part in Soulseek, where it is enabled; raises BadConfigurationError where the account is not
+    whole.
+    """
+    chosen, store = settings.soulseek, SoulseekStore(database)
+    if not chosen.enabled:
+        store.put_report(None)
+        return None
+    ledger = Ledger(store, clock, searches_max=chosen.searches_per_220s)
     path = SoulseekPath(
         account=_account(chosen, places),
         ledger=ledger,

@@ -8,27 +8,36 @@ from rich.table import Table
 
 from reconciler.cli.context import Context, state_options
 from reconciler.cli.render import megabytes, shown
-from reconciler.clock import rfc3339
+from reconciler.cli.session_view import SessionView, session_of
+from reconciler.clock import SystemClock, rfc3339
 from reconciler.reconcile.job_view import JobView, views_of
 from reconciler.state.sightings import SightingStore
 
 
 @click.command(short_help="Show every job in one table.")
+@click.option("--soulseek", is_flag=True, help="Show how the Soulseek session stands, and nothing else.")
 @state_options
-def status(context: Context) -> None:
+def status(context: Context, *, soulseek: bool) -> None:
     """Show every job: state, tracks, bytes, and what stands in its way.
 
     \b
     Examples:
       reconciler status --root ~/music
       reconciler status --json | jq '.[] | select(.state == "failed")'
+      reconciler status --soulseek --json | jq .retry_in_s
     """
     with context.database() as database:
+        session = session_of(database, context.state, now=SystemClock().wall())
+        if soulseek:
+            _tell_session(context, session)
+            return
         views = views_of(database, context.root)
         holds = SightingStore(database).holds()
     for hold in holds:
         # Beside the table, so that a script which reads it gets rows alone.
         click.echo(f"on hold since {rfc3339(hold.since)}: {hold.reason}: {shown(hold.message, 400)}", err=True)
+    if session is not None:
+        click.echo(f"soulseek is {session.text}", err=True)
     if context.as_json:
         context.print_json([view.as_json() for view in views])
         return
@@ -36,6 +45,15 @@ def status(context: Context) -> None:
         click.echo(f"no job yet; put a manifest into {context.root / 'jobs' / 'active'}")
         return
     context.console.print(_table(views))
+
+
+def _tell_session(context: Context, session: SessionView | None) -> None:
+    if context.as_json:
+        context.print_json(None if session is None else session.as_json())
+    elif session is None:
+        click.echo("no daemon has taken part in Soulseek; soulseek.enabled in reconciler.yml is off")
+    else:
+        click.echo(f"soulseek is {session.text}")
 
 
 def _table(views: list[JobView]) -> Table:

@@ -122,6 +122,7 @@ class SoulseekPath:
     def close(self) -> None:
         """End the session and the process."""
         self._running().close()
+        self._stand(SessionStatus(state="offline", reason="the daemon has ended"))
 
     @property
     def process_id(self) -> int:
@@ -142,7 +143,7 @@ class SoulseekPath:
         if self._status.state in ("online", "connecting"):
             now = self._clock.wall()
             self._pauses = self._pauses.ended("lost", now=now, lasted_s=0.0, chance=lambda: 0.0)
-        self._status = SessionStatus(state="offline", reason="starting")
+        self._stand(SessionStatus(state="offline", reason="starting"))
         return {"do": "begin", "account": asdict(self._account), "pauses": asdict(self._pauses)}
 
     def _told(self, fields: Fields) -> None:
@@ -172,6 +173,10 @@ class SoulseekPath:
             case other:
                 raise ValueError(other)
 
+    def _stand(self, status: SessionStatus) -> None:
+        self._status = status
+        self._ledger.tell(status)
+
     def _take_status(self, fields: dict[str, Any]) -> None:
         if fields["state"] not in _STATES:
             raise ValueError(fields["state"])
@@ -180,8 +185,9 @@ class SoulseekPath:
             state=fields["state"],
             reason=bounded(str(fields["reason"])),
             retry_in_s=None if retry is None else float(retry),
+            listen_port=int(fields["listen_port"]),
         )
-        self._status = status
+        self._stand(status)
         self._pauses = Pauses(**fields["pauses"])
         self._ledger.keep_pauses(self._pauses)
         tell = logger.bind(reason=status.reason, retry_in_s=retry if retry is None else round(retry))

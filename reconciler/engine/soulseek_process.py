@@ -73,6 +73,7 @@ class _Process:
         self._stall_s = stall_s
         self._clock = SystemClock()
         self._searches: dict[int, int] = {}
+        self._listen_port = 0
         self._client: Client | None = None
         self._reads: Reads | None = None
 
@@ -158,6 +159,7 @@ class _Process:
 
     async def _keep_session(self, client: Client, pauses: Pauses) -> None:
         wrong = await client.begin()
+        self._listen_port = 0 if wrong else client.account.listen_port
         if wrong:
             self.tell({"tell": "log", "line": f"{wrong}; peers that cannot be reached cannot send"})
         if client.account.shared:
@@ -198,8 +200,8 @@ class _Process:
     # ---- telling -----------------------------------------------------------------------------------------------------
 
     def _status(self, state: str, reason: str, retry_in_s: float | None, pauses: Pauses) -> None:
-        told = {"tell": "status", "state": state, "reason": reason, "retry_in_s": retry_in_s, "pauses": asdict(pauses)}
-        self.tell(told)
+        told = {"state": state, "reason": reason, "retry_in_s": retry_in_s, "listen_port": self._listen_port}
+        self.tell({"tell": "status", **told, "pauses": asdict(pauses)})
 
     def _event(self, event: LaneEvent) -> None:
         self.tell(event_fields(event))

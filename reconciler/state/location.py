@@ -13,6 +13,9 @@ from typing import Self
 
 from reconciler.errors import BadConfigurationError, DiskError, OtherInstanceError
 
+_LOCKS = Path("/proc/locks")
+_LOCK_FIELDS = 6
+
 
 def state_folder(root: Path, environ: Mapping[str, str]) -> Path:
     """The state folder for `root`: `$STATE_DIRECTORY`, else a folder of its own below `$XDG_STATE_HOME`.
@@ -32,6 +35,26 @@ def state_folder(root: Path, environ: Mapping[str, str]) -> Path:
         home = str(Path(environ["HOME"]) / ".local" / "state")
     name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
     return Path(home) / "reconciler" / name
+
+
+def holder_of(state: Path) -> int | None:
+    """The process that works on a state folder; None where none does.
+
+    The lock is looked at and never touched, so that a daemon that starts at this moment finds nobody in its way.
+    """
+    try:
+        written = (state / "lock").read_text("ascii").strip()
+        inode = (state / "lock").stat().st_ino
+        locks = _LOCKS.read_text("ascii")
+    except (OSError, UnicodeDecodeError):
+        return None
+    # `1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF`: proc_locks(5)
+    found = [line.split() for line in locks.splitlines() if " FLOCK " in line]
+    held = any(
+        len(fields) >= _LOCK_FIELDS and fields[4] == written and fields[5].rpartition(":")[2] == str(inode)
+        for fields in found
+    )
+    return int(written) if held else None
 
 
 class InstanceLock:

@@ -374,6 +374,24 @@ def _hooks(database: "sqlite_utils.Database") -> None:
         database.execute(statement)
 
 
+# How the Soulseek session stands, for whoever looks beside the daemon.
+_SOULSEEK_REPORT = """
+CREATE TABLE soulseek_report (
+    one          INTEGER PRIMARY KEY CHECK (one = 1),
+    state        TEXT NOT NULL,                 -- offline, connecting, online, banned, kicked or refused
+    reason       TEXT NOT NULL,                 -- why it is not online; may hold the server's words: escape them
+    retry_at     REAL,                          -- unix seconds of the next login; NULL = none is planned
+    listen_port  INTEGER NOT NULL,              -- where peers can connect to; 0 = nowhere
+    searches_max INTEGER NOT NULL,              -- that may be sent in any 220 s
+    told_at      REAL NOT NULL                  -- unix seconds
+)
+"""
+
+
+def _soulseek_report(database: "sqlite_utils.Database") -> None:
+    database.execute(_SOULSEEK_REPORT)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     _first_album,
     _life_of_a_manifest,
@@ -381,6 +399,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _soulseek,
     _musicbrainz,
     _hooks,
+    _soulseek_report,
 )
 """In order, only ever appended to: a file with version N has had the first N."""
 

@@ -1,7 +1,8 @@
-"""What of our dealings on Soulseek must survive a restart: searches sent, users, wrong files, the last session.
+"""What of our dealings on Soulseek must survive a restart: searches sent, users, wrong files, the last session;
+and how the session stands, for whoever looks beside the daemon.
 
-Owns: the tables soulseek_searches, soulseek_users, soulseek_wrong_files and soulseek_session. Never: decides what
-follows from a row.
+Owns: the tables soulseek_searches, soulseek_users, soulseek_wrong_files, soulseek_session and soulseek_report. Never:
+decides what follows from a row.
 
 Writes do not wait for the disk: a count that a crash loses costs a search or a question, not a file. Reads do wait.
 """
@@ -56,6 +57,19 @@ class StoredSession:
 
     failures_in_a_row: int = 0
     not_before: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredReport:
+    """How the session stands, as the daemon last told."""
+
+    state: str
+    reason: str
+    retry_at: float | None
+    """When the next login is due; None = none is planned."""
+    listen_port: int
+    searches_max: int
+    told_at: float
 
 
 class SoulseekStore:
@@ -144,6 +158,41 @@ class SoulseekStore:
         """Remember a session's end."""
         row = (session.failures_in_a_row, session.not_before)
         query = "INSERT OR REPLACE INTO soulseek_session VALUES (1, ?, ?)"
+        self._database.write(lambda connection: connection.execute(query, row))
+
+    def report(self) -> StoredReport | None:
+        """How the session stands; None where no daemon that takes part has told."""
+        query = "SELECT state, reason, retry_at, listen_port, searches_max, told_at FROM soulseek_report"
+        row = self._database.read(lambda connection: connection.execute(query).fetchone())
+        if row is None:
+            return None
+        state, reason, retry_at, listen_port, searches_max, told_at = row
+        try:
+            return StoredReport(
+                state=str(state),
+                reason=str(reason),
+                retry_at=None if retry_at is None else float(retry_at),
+                listen_port=int(listen_port),
+                searches_max=int(searches_max),
+                told_at=float(told_at),
+            )
+        except (TypeError, ValueError) as error:
+            raise damaged(self._database.path, f"holds an impossible Soulseek session: {error}") from error
+
+    def put_report(self, report: StoredReport | None) -> None:
+        """Tell how the session stands; None = nobody takes part any more."""
+        if report is None:
+            self._database.write(lambda connection: connection.execute("DELETE FROM soulseek_report"))
+            return
+        row = (
+            report.state,
+            report.reason,
+            report.retry_at,
+            report.listen_port,
+            report.searches_max,
+            report.told_at,
+        )
+        query = "INSERT OR REPLACE INTO soulseek_report VALUES (1, ?, ?, ?, ?, ?, ?)"
         self._database.write(lambda connection: connection.execute(query, row))
 
     def _rows(self, query: str, *values: float) -> list[tuple[str | float, ...]]:

@@ -5,11 +5,12 @@ import time
 from pathlib import Path
 
 import pytest
-from soulseek_rig import SoulseekRig, until
+from soulseek_rig import SoulseekRig, free_port, until
 from soulseek_server import SoulseekServer
 
 from reconciler.clock import SystemClock
 from reconciler.sources.soulseek.source import Judgement, SoulseekSource
+from reconciler.state.soulseek import SoulseekStore
 
 PASSWORD = "correct horse battery"
 
@@ -61,6 +62,9 @@ def test_a_ban_is_respected_over_a_restart(make_rig, server, notice):
     assert rig.path.status.state == ("banned" if notice else "kicked")
     assert rig.path.status.retry_in_s >= 1800
     assert notice in rig.path.status.reason
+    told = until(lambda: (found := SoulseekStore(rig.database).report()).retry_at and found)
+    assert (told.state, told.reason) == (rig.path.status.state, rig.path.status.reason)
+    assert told.retry_at - told.told_at >= 1800
     rig.close()
     connections = len(server.connections)
     again = make_rig()
@@ -101,15 +105,25 @@ def test_the_environment_does_not_reach_the_library_nor_the_password_anybody(mak
 
 
 def test_nothing_is_listened_on_without_a_port(make_rig):
-    """Port 0 opens none; a port is opened at the address that was given."""
+    """Port 0 opens none; a port is opened at the address that was given, and its number told."""
     rig = make_rig().online()
+    assert listened_on(rig) == []
+    assert rig.path.status.listen_port == 0
+    rig.close()
+    port = free_port()
+    rig = make_rig(listen_host="127.0.0.1", listen_port=port).online()
+    assert listened_on(rig) == [f"0100007F:{port:04X}"]
+    assert rig.path.status.listen_port == port
+
+
+def listened_on(rig):
+    """Addresses on which the process listens, as the kernel writes them."""
     inodes = {str(each.readlink()) for each in Path(f"/proc/{rig.path.process_id}/fd").iterdir()}
-    listening = [
-        line.split()
+    return [
+        line.split()[1]
         for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
         if line.split()[3] == "0A" and f"socket:[{line.split()[9]}]" in inodes
     ]
-    assert listening == []
 
 
 def test_the_server_sees_no_more_searches_than_the_budget(make_rig, server):

@@ -40,3 +40,5 @@ class SessionStatus:
     """Why it is not online, in words; text of the server is bounded."""
     retry_in_s: float | None = None
     """When the next login is due, counted from when this was told; None = none is planned."""
+    listen_port: int = 0
+    """Where peers can connect to; 0 = nowhere, because none is configured or it cannot be had."""

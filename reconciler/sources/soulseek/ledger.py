@@ -7,11 +7,12 @@ Never: decides what follows from it.
 import threading
 
 from reconciler.clock import Clock
+from reconciler.sources.soulseek.account import SessionStatus
 from reconciler.sources.soulseek.offering import claim_of
 from reconciler.sources.soulseek.pauses import Pauses
 from reconciler.sources.soulseek.search_budget import WINDOW_S, SearchBudget
 from reconciler.sources.soulseek.standing import Happened, Standings, UserStanding
-from reconciler.state.soulseek import SoulseekStore, StoredSession, StoredUser
+from reconciler.state.soulseek import SoulseekStore, StoredReport, StoredSession, StoredUser
 
 
 class Ledger:
@@ -23,6 +24,7 @@ class Ledger:
         self._lock = threading.Lock()
         users = {each.username: _standing_of(each) for each in store.users()}
         self._standings = Standings(users, {each.claim: each.reason for each in store.wrong_files()})
+        self._searches_max = searches_max
         self._searches = SearchBudget(searches_max, store.searches(since=clock.wall() - 2 * WINDOW_S))
 
     # ---- searches ----------------------------------------------------------------------------------------------------
@@ -78,6 +80,19 @@ class Ledger:
         """Keep it for the next start."""
         kept = StoredSession(failures_in_a_row=pauses.failures_in_a_row, not_before=pauses.not_before_s)
         self._store.put_session(kept)
+
+    def tell(self, status: SessionStatus) -> None:
+        """Let whoever looks beside the daemon know how the session stands."""
+        now = self._clock.wall()
+        told = StoredReport(
+            state=status.state,
+            reason=status.reason,
+            retry_at=None if status.retry_in_s is None else now + status.retry_in_s,
+            listen_port=status.listen_port,
+            searches_max=self._searches_max,
+            told_at=now,
+        )
+        self._store.put_report(told)
 
 
 def _standing_of(stored: StoredUser) -> UserStanding:

@@ -48,6 +48,7 @@ def test_a_new_file_gets_every_table(connection):
         "session_log",
         "sighting_rules",
         "sightings",
+        "soulseek_report",
         "soulseek_searches",
         "soulseek_session",
         "soulseek_users",
