@@ -175,6 +175,8 @@ class SoulseekSettings:
     listen_address: str = "0.0.0.0"  # noqa: S104 - peers are anywhere; nothing is opened while the port is 0
     share: tuple[str, ...] = ()
     """Absolute folders whose files are offered."""
+    share_published: bool = False
+    """Whether published files are offered too, wherever in the library they lie."""
     upload_slots: int = 2
     upload_kbps: int = 0
     """Kilobits per second over all uploads; 0 = no cap."""

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from loguru import logger
 
 from reconciler.clock import Clock, SystemClock
-from reconciler.config import OverlaySettings, Settings, SoulseekSettings, TransferSettings
+from reconciler.config import OverlaySettings, Settings, TransferSettings
 from reconciler.engine.disk import Shelves
 from reconciler.engine.engine import Engine
 from reconciler.engine.lane_choice import LaneChoice
@@ -100,7 +100,7 @@ class Daemon:
         self.traces = TraceStore(database, places.root / "logs" / "sessions")
         self._overlay = self._overlay_source(settings.mesh.overlay)
         self._http = HttpSource(timeout_s=settings.transfers.searches_timeout_s)
-        self._soulseek = _soulseek(places, settings, database, self._clock)
+        self._soulseek = _soulseek(places, settings, database, self._clock, published=self._index)
         self.engine = Engine(
             sources=self._sources(),
             shelves=Shelves(
@@ -292,7 +292,9 @@ class _Soulseek:
     path: SoulseekPath
 
 
-def _soulseek(places: Places, settings: Settings, database: Database, clock: Clock) -> _Soulseek | None:
+def _soulseek(
+    places: Places, settings: Settings, database: Database, clock: Clock, *, published: LibraryIndex
+) -> _Soulseek | None:
     """Build what takes part in Soulseek, where it is enabled; raises BadConfigurationError where the account is not
     whole.
     """
@@ -302,8 +304,9 @@ def _soulseek(places: Places, settings: Settings, database: Database, clock: Clo
         return None
     ledger = Ledger(store, clock, searches_max=chosen.searches_per_220s)
     path = SoulseekPath(
-        account=_account(chosen, places),
+        account=_account(settings, places),
         ledger=ledger,
+        published=published,
         clock=clock,
         stall_timeout_s=settings.transfers.stall_timeout_s,
     )
@@ -311,7 +314,8 @@ def _soulseek(places: Places, settings: Settings, database: Database, clock: Clo
     return _Soulseek(source=source, path=path)
 
 
-def _account(chosen: SoulseekSettings, places: Places) -> Account:
+def _account(settings: Settings, places: Places) -> Account:
+    chosen = settings.soulseek
     if not chosen.username:
         raise BadConfigurationError(
             "soulseek.enabled is set and soulseek.username is not",
@@ -325,10 +329,17 @@ def _account(chosen: SoulseekSettings, places: Places) -> Account:
         listen_host=chosen.listen_address,
         listen_port=chosen.listen_port,
         shared=chosen.share,
+        published_roots=_library_roots(settings, places) if chosen.share_published else (),
         never_shared=(str(places.state),),
         upload_slots=chosen.upload_slots,
         upload_bytes_per_s=chosen.upload_kbps * 1000 // 8,
     )
+
+
+def _library_roots(settings: Settings, places: Places) -> tuple[str, ...]:
+    """Where published files lie, without links, as the index has them."""
+    roots = policy_of(settings, root=PurePosixPath(places.root), hostname="").places.library_roots
+    return tuple(str(Path(each).resolve()) for each in roots)
 
 
 def _patience(transfers: TransferSettings) -> Patience:

@@ -4,6 +4,7 @@ Owns: starting and ending these, and waiting for what they tell. Never: checks a
 """
 
 import asyncio
+import fcntl
 import json
 import os
 import queue
@@ -23,6 +24,7 @@ from reconciler.engine.lane_orders import PartId, ReadRange, Tag
 from reconciler.engine.partfile import PartName, PartStore
 from reconciler.engine.soulseek_path import SoulseekPath
 from reconciler.ids import ChunkIndex, JobId, TrackPosition
+from reconciler.library.index import LibraryIndex
 from reconciler.overlay.merkle import chunk_count
 from reconciler.sources.base import ByteRequest, Endpoint
 from reconciler.sources.soulseek.account import Account
@@ -56,15 +58,22 @@ def free_port():
 class SoulseekRig:
     """One account of ours: process, ledger, database, one part."""
 
-    def __init__(self, folder, server, *, username="us", stall_s=10.0, searches_max=30, **account):
+    def __init__(self, folder, server, *, username="us", stall_s=10.0, searches_max=30, published=None, **account):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self.closed = False
         self.database = Database.open(folder / "state" / "reconciler.db")
         self.ledger = Ledger(SoulseekStore(self.database), SystemClock(), searches_max=searches_max)
         self.events = queue.Queue()
         given = {"password": "secret", "server_host": "127.0.0.1", "server_port": server.port}
         self.account = Account(username=username, **{**given, **account})
-        self.path = SoulseekPath(account=self.account, ledger=self.ledger, clock=SystemClock(), stall_timeout_s=stall_s)
+        self.path = SoulseekPath(
+            account=self.account,
+            ledger=self.ledger,
+            published=published or LibraryIndex(self.database),
+            clock=SystemClock(),
+            stall_timeout_s=stall_s,
+        )
         self.path.start(lambda events: [self.events.put(each) for each in events])
         self.store = PartStore(parts=folder / "parts", quarantine=folder / "quarantine")
         (folder / "library").mkdir(exist_ok=True)
@@ -125,24 +134,42 @@ class SoulseekRig:
         return seen
 
     def close(self):
-        """End the process and the database."""
-        self.path.close()
-        self.database.close()
+        """End the process and the database; once is enough."""
+        if not self.closed:
+            self.closed = True
+            self.path.close()
+            self.database.close()
 
 
 def nicotine_folder(tmp_path_factory):
-    """Where Nicotine+ is installed: given by RECONCILER_TEST_NICOTINE, else installed now; skips where neither works.
+    """Where Nicotine+ is installed: given by RECONCILER_TEST_NICOTINE, else installed once for all tests of a run, also
+    those of its other workers; skips where neither works.
 
     A plain installation would build its window toolkit, which a headless one does without.
     """
     if given := os.environ.get("RECONCILER_TEST_NICOTINE"):
         return Path(given)
-    folder = tmp_path_factory.mktemp("nicotine")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder, NICOTINE]
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, refusal = shared / "nicotine", shared / "nicotine refused"
+    with (shared / "nicotine lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists() and not refusal.exists():
+            _install(folder, refusal)
+    if refusal.exists():
+        pytest.skip(f"needs {NICOTINE}, which cannot be installed here: {refusal.read_text()}")
+    return folder
+
+
+def _install(folder, refusal):
+    """Install Nicotine+ into a folder, which is there only when it is whole; or write down why not."""
+    new = folder.with_name("nicotine new")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", new, NICOTINE]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode:
-        pytest.skip(f"needs {NICOTINE}, which cannot be installed here: {run.stderr.strip()[-200:]}")
-    return folder
+        refusal.write_text(run.stderr.strip()[-200:])
+    else:
+        new.rename(folder)
 
 
 CONFIG = """\
@@ -196,8 +223,13 @@ class Nicotine:
             stdout=self.log,
             stderr=subprocess.STDOUT,
         )
-        until(lambda: name in server.online)
-        until(lambda: server.shared_files.get(name, 0))
+        self.server = server
+
+    def online(self):
+        """Wait until it is logged in and has told the server what it shares."""
+        until(lambda: self.name in self.server.online)
+        until(lambda: self.server.shared_files.get(self.name, 0))
+        return self
 
     def stop(self):
         """Hold it: it stops to send."""

@@ -9,10 +9,11 @@ import contextlib
 import itertools
 import secrets
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from typing import Any
+from itertools import islice
+from typing import Any, Protocol
 
 from loguru import logger
 
@@ -21,6 +22,7 @@ from reconciler.engine.events import TransferFailed
 from reconciler.engine.lane_frames import BrokenFrameError, Fields
 from reconciler.engine.lane_link import LaneLink, Program
 from reconciler.engine.lane_orders import LaneEvent, PartId, Post, ReadRange, Tag
+from reconciler.library.index import HeldFile
 from reconciler.sources.soulseek.account import Account, SessionStatus
 from reconciler.sources.soulseek.ledger import Ledger
 from reconciler.sources.soulseek.limits import bounded
@@ -32,16 +34,35 @@ from reconciler.sources.soulseek.standing import Happened
 # enough by then.
 ANSWERS_WAITING_MAX = 100
 
+# Published files in one frame: 40 paths of at most 4 kB, each byte of which may take six, stay below its megabyte.
+FILES_PER_FRAME = 40
+
 _STATES = frozenset({"offline", "connecting", "online", "banned", "kicked", "refused"})
 _WHAT = frozenset({"asked", "cancelled", "failed", "refused", "served"})
+
+
+class Published(Protocol):
+    """What was published (library.index)."""
+
+    @property
+    def revision(self) -> str:
+        """Another text whenever another file is."""
+        ...
+
+    def files(self) -> Iterator[HeldFile]:
+        """All of it."""
+        ...
 
 
 class SoulseekPath:
     """A byte path whose peers are Soulseek users; also the network of the source (sources.soulseek.network)."""
 
-    def __init__(self, *, account: Account, ledger: Ledger, clock: Clock, stall_timeout_s: float) -> None:
+    def __init__(
+        self, *, account: Account, ledger: Ledger, published: Published, clock: Clock, stall_timeout_s: float
+    ) -> None:
         self._account = account
         self._ledger = ledger
+        self._published = published
         self._clock = clock
         self._stall_timeout_s = stall_timeout_s
         self._status = SessionStatus(state="offline", reason="not started")
@@ -161,6 +182,8 @@ class SoulseekPath:
                     take = self._searches.get(int(fields["ticket"]))
                 if take is not None:
                     take(tuple(SharedFile(**each) for each in fields["files"]))
+            case "published?":
+                self._tell_published(str(fields["revision"]))
             case "excluded":
                 self._excluded = frozenset(str(each) for each in fields["phrases"])
             case "happened":
@@ -172,6 +195,20 @@ class SoulseekPath:
                 logger.bind(line=bounded(str(fields["line"]), chars_max=1000)).debug("soulseek process says")
             case other:
                 raise ValueError(other)
+
+    def _tell_published(self, known: str) -> None:
+        """Tell the process what is published, unless it knows; in pieces that fit into frames."""
+        revision = self._published.revision
+        if revision == known:
+            return
+        files = ((each.path, each.size, each.mtime_ns) for each in self._published.files())
+        piece = tuple(islice(files, FILES_PER_FRAME))
+        while True:
+            following = tuple(islice(files, FILES_PER_FRAME))
+            self._say({"do": "published", "revision": revision, "files": piece, "last": not following})
+            if not following:
+                return
+            piece = following
 
     def _stand(self, status: SessionStatus) -> None:
         self._status = status

@@ -31,6 +31,7 @@ from reconciler.sources.soulseek.client import Client, SessionEndedError
 from reconciler.sources.soulseek.pauses import Pauses
 from reconciler.sources.soulseek.quiet_log import LIBRARY, QuietLog, quieten
 from reconciler.sources.soulseek.search_reply import SearchReply
+from reconciler.sources.soulseek.sharing import Mark
 from reconciler.sources.soulseek.standing import Happened
 
 # Address space; see docs/explanation/etiquette.md for what it holds. The limit ends this process long before a machine
@@ -55,8 +56,9 @@ FILES_PER_FRAME = 100
 # What waits for the daemon before reads and searches are held up or dropped.
 WAITING_BYTES_MAX = 8 << 20
 
-# Shared folders are looked through again this often, for what was published meanwhile.
+# Shared folders are looked through again this often, and the daemon is asked for what was published since.
 RESCAN_S = 1800.0
+PUBLISHED_S = 30.0
 
 # How long closing connections may take at the end.
 GOODBYE_S = 2.0
@@ -74,6 +76,10 @@ class _Process:
         self._clock = SystemClock()
         self._searches: dict[int, int] = {}
         self._listen_port = 0
+        self._published: list[tuple[str, Mark]] = []
+        self._revision = ""
+        """Of the published files that are offered; empty = none are yet."""
+        self._scan_now = asyncio.Event()
         self._client: Client | None = None
         self._reads: Reads | None = None
 
@@ -88,6 +94,8 @@ class _Process:
                 await self._begin(fields)
             case "search":
                 await self._search(int(fields["ticket"]), str(fields["query"]))
+            case "published":
+                self._take_published(fields)
             case "search over":
                 self._searches.pop(int(fields["ticket"]), None)
             case _:
@@ -144,7 +152,8 @@ class _Process:
 
     async def _begin(self, fields: Fields) -> None:
         given = fields["account"]
-        account = Account(**{**given, "shared": tuple(given["shared"]), "never_shared": tuple(given["never_shared"])})
+        folders = {name: tuple(given[name]) for name in ("shared", "never_shared", "published_roots")}
+        account = Account(**{**given, **folders})
         client = self._client = Client(account, found=self._found, excluded=self._excluded)
         self._reads = Reads(
             client,
@@ -162,8 +171,10 @@ class _Process:
         self._listen_port = 0 if wrong else client.account.listen_port
         if wrong:
             self.tell({"tell": "log", "line": f"{wrong}; peers that cannot be reached cannot send"})
-        if client.account.shared:
+        if client.account.gives:
             self._tasks.create_task(self._keep_scanning(client), name="scan")
+        if client.account.published_roots:
+            self._tasks.create_task(self._keep_asking(), name="published")
         reason = ""
         while True:
             wait_s = pauses.wait_s(self._clock.wall())
@@ -194,8 +205,24 @@ class _Process:
 
     async def _keep_scanning(self, client: Client) -> None:
         while True:
+            self._scan_now.clear()
             await client.rescan()
-            await asyncio.sleep(RESCAN_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RESCAN_S):
+                    await self._scan_now.wait()
+
+    async def _keep_asking(self) -> None:
+        while True:
+            self.tell({"tell": "published?", "revision": self._revision})
+            await asyncio.sleep(PUBLISHED_S)
+
+    def _take_published(self, fields: Fields) -> None:
+        """Collect what is published, in pieces of one answer; offer it once all of it is here."""
+        self._published += [(path, (size, mtime_ns)) for path, size, mtime_ns in fields["files"]]
+        if fields["last"] and self._client is not None:
+            self._client.publish(self._published)
+            self._published, self._revision = [], fields["revision"]
+            self._scan_now.set()
 
     # ---- telling -----------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ Everything here blocks; callers with a loop use a thread.
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from reconciler.state.database import Database, damaged
 
 # Files of one recording that are told of: a library with more copies has the best of them named.
 HOLDINGS_PER_RECORDING_MAX = 32
+
+# Files that are told of at once: as many as a large library has; each is some 200 bytes.
+FILES_TOLD_MAX = 100_000
 
 _COLUMNS = """root, size, recording, path, codec, container, lossless, bitrate_bps, duration_ms, sha256,
     device, inode, mtime_ns, chunk_hashes, added_at"""
@@ -68,6 +72,16 @@ class Holding:
     """32 bytes a chunk (BEP 52 piece layer); of a file of one chunk or less, its root."""
     added_at: float
     """Unix seconds; kept whole."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldFile:
+    """Where a held file lies, and by what it is known to be the same one."""
+
+    path: str
+    """Absolute, without links."""
+    size: int
+    mtime_ns: int
 
 
 class LibraryIndex:
@@ -129,6 +143,25 @@ class LibraryIndex:
                 f"{holding.path} has changed since it was indexed", hint="it is held again once it is re-added"
             )
         return descriptor, holding
+
+    @property
+    def revision(self) -> str:
+        """Another text whenever another file is held, whoever wrote it down."""
+        # A row number is given again once the last row is gone; inode and time together are not.
+        query = (
+            "SELECT count(*), ifnull(max(rowid), 0), total(inode % 1000003), total(mtime_ns % 1000003) FROM holdings"
+        )
+        return ":".join(map(str, self._database.read(lambda connection: connection.execute(query).fetchone())))
+
+    def files(self) -> Iterator[HeldFile]:
+        """Every file that is held, the newest first."""
+        query = "SELECT path, size, mtime_ns FROM holdings ORDER BY rowid DESC LIMIT ?"
+        rows = self._database.read(lambda connection: connection.execute(query, (FILES_TOLD_MAX,)).fetchall())
+        try:
+            for path, size, mtime_ns in rows:
+                yield HeldFile(path=str(path), size=_whole(size), mtime_ns=_whole(mtime_ns))
+        except (TypeError, ValueError) as error:
+            raise damaged(self._database.path, f"holds a file that cannot have been indexed: {error}") from error
 
     def _select(self, where: str, values: tuple[str | int, ...]) -> tuple[Holding, ...]:
         statement = f"SELECT {_COLUMNS} FROM holdings WHERE {where}"  # noqa: S608 - `where` is a constant of this class

@@ -7,11 +7,14 @@ import signal
 import time
 
 import pytest
+from overlay_world import hold
 from soulseek_rig import Nicotine, SoulseekRig, free_port, nicotine_folder, until
 from soulseek_server import SoulseekServer
 
 from reconciler.engine.events import ChunkArrived, PeerConnected, PeerQueued, TransferEnded, TransferFailed
+from reconciler.library.index import LibraryIndex
 from reconciler.overlay.merkle import chunk_count
+from reconciler.state.database import Database
 
 SIZE = 9_000_001
 DATA = os.urandom(SIZE)
@@ -63,7 +66,7 @@ def make_nicotine(tmp_path, server, installed, music):
     def make(name="uploader", **more):
         port = 22_400 + os.getpid() % 500 * 4 + len(made)
         made.append(Nicotine(installed, tmp_path / name, server, name=name, port=port, shared=music, **more))
-        return made[-1]
+        return made[-1].online()
 
     yield make
     for each in made:
@@ -157,7 +160,8 @@ def test_a_peer_that_stops_is_stalled(make_rig, make_nicotine):
 
 def test_a_place_in_line_is_told(make_rig, make_nicotine):
     """With one slot taken, the second user waits and hears of it; then its turn comes."""
-    make_nicotine(slots=1, limit_kib=700)
+    # The first file takes nine seconds; our place is asked for after five.
+    make_nicotine(slots=1, limit_kib=1000)
     first, second = make_rig("first").online(), make_rig("second").online()
     part, _ = first.attach(SIZE)
     first.read("uploader", NAME, SIZE, part=part)
@@ -225,9 +229,23 @@ def giver(make_rig, music, server):
     return rig
 
 
-def test_nicotine_downloads_from_us(make_rig, make_nicotine, giver, server, tmp_path):
-    """Byte for byte; and nothing was offered but the two files of the album."""
-    assert server.shared_files["giver"] == 2
+@pytest.fixture
+def publisher(make_rig, music, server, tmp_path):
+    """An account of ours that offers what was published: one file of the album, and not the one beside it."""
+    database = Database.open(tmp_path / "published.db")
+    index = LibraryIndex(database)
+    hold(index, music / "An Artist" / "Album" / "01 testsong.flac", DATA)
+    listening = {"listen_host": "127.0.0.1", "listen_port": free_port()}
+    rig = make_rig("giver", published=index, published_roots=(str(music),), **listening).online()
+    until(lambda: server.shared_files.get("giver"))
+    yield rig
+    rig.close()
+    database.close()
+
+
+def test_nicotine_downloads_what_we_published(make_rig, make_nicotine, publisher, server, tmp_path):
+    """Found by a search, byte for byte; and nothing else of its folder was offered."""
+    assert server.shared_files["giver"] == 1
     found = make_rig().online().search("testsong")
     assert [each.path.rpartition("\\")[2] for each in found] == ["01 testsong.flac"]
     make_nicotine("taker", wanted=[["giver", found[0].path, "", "User logged off", SIZE]])
@@ -236,8 +254,21 @@ def test_nicotine_downloads_from_us(make_rig, make_nicotine, giver, server, tmp_
     assert taken.read_bytes() == DATA
 
 
-def test_a_link_put_in_the_place_of_a_shared_file_gives_nothing(make_rig, giver, music):
-    """The path leads elsewhere by then: no byte of what it leads to is sent."""
+def test_another_file_in_the_place_of_a_published_one_is_not_sent(make_rig, publisher, music):
+    """Only what was published is, whatever stands under its name by now."""
+    rig = make_rig().online()
+    (file,) = rig.search("testsong")
+    (music / "An Artist" / "Album" / "01 testsong.flac").write_bytes(b"s" * SIZE)
+    part, _ = rig.attach(SIZE)
+    rig.read("giver", file.path, SIZE, part=part)
+    events = rig.until_ended()
+    assert isinstance(events[-1], TransferFailed)
+    assert not [each for each in events if isinstance(each, ChunkArrived)]
+
+
+def test_a_link_put_in_the_place_of_a_shared_file_gives_nothing(make_rig, giver, music, server):
+    """The path leads elsewhere by then: no byte of that is sent. Only the album's two files were offered."""
+    assert server.shared_files["giver"] == 2
     rig = make_rig().online()
     (file,) = rig.search("testsong")
     shared = music / "An Artist" / "Album" / "01 testsong.flac"

@@ -12,7 +12,18 @@ from pathlib import Path
 
 import pytest
 from soulseek_rig import SoulseekRig, free_port, until
-from soulseek_server import FILE_SEARCH, LOGIN, SET_PORT, Fields, SoulseekServer, frame, text, word
+from soulseek_server import (
+    CANNOT_CONNECT,
+    CONNECT_TO_PEER,
+    FILE_SEARCH,
+    LOGIN,
+    SET_PORT,
+    Fields,
+    SoulseekServer,
+    frame,
+    text,
+    word,
+)
 
 from reconciler.engine.events import PeerConnected, TransferEnded, TransferFailed
 
@@ -239,6 +250,11 @@ def hostile_user(rig, server_port, ready):
                 stranger.send(answer("evil", fields.word(), [row(name) for name in NAMES]))
                 stranger.wait_for_the_end()
                 listening.close()
+            elif code == CONNECT_TO_PEER:
+                fields = Fields(body)
+                asking, _ = fields.text(), fields.text()
+                fields.at += 8  # address and port
+                link.sendall(frame(CANNOT_CONNECT, word(fields.word()) + text(asking)))
 
 
 def test_a_process_that_dies_is_started_again_and_waits_before_it_logs_in(rig, server):

@@ -1,6 +1,7 @@
 """An album from several Nicotine+ users: one leaves in the middle; all let us wait, and the overlay helps."""
 
 import contextlib
+import json
 import os
 import sqlite3
 import subprocess
@@ -41,8 +42,8 @@ mesh:
 """
 
 
-# What somebody else fetches meanwhile: more than a minute's worth of a user's upload limit.
-LONG_BYTES = 12_000_000
+# What somebody else fetches meanwhile: more than a minute's worth of the highest limit of an only slot.
+LONG_BYTES = 30_000_000
 
 
 class Scene:
@@ -70,14 +71,16 @@ class Scene:
         self.password.chmod(0o600)
         self.users = {}
 
-    def user(self, number, **options):
-        """One more user who shares the album."""
-        name = f"user{number}"
-        port = 25_000 + (os.getpid() * 7 + number) % 5000
-        self.users[name] = Nicotine(
-            self.installed, self.folder / name, self.server, name=name, port=port, shared=self.shared, **options
-        )
-        return self.users[name]
+    def start_users(self, count, **options):
+        """So many users who share the album, started at once."""
+        for number in range(count):
+            name = f"user{number}"
+            port = 25_000 + (os.getpid() * 7 + number) % 5000
+            self.users[name] = Nicotine(
+                self.installed, self.folder / name, self.server, name=name, port=port, shared=self.shared, **options
+            )
+        for user in self.users.values():
+            user.online()
 
     @contextlib.contextmanager
     def daemon(self, *peers):
@@ -125,9 +128,11 @@ def scene(tmp_path, tmp_path_factory):
 
 
 def test_a_user_who_leaves_in_the_middle_costs_nothing_that_was_there(scene):
-    """Three users have it, one is killed at half a track: another goes on from there, with one cancel at most."""
-    for number in range(3):
-        scene.user(number, limit_kib=250)
+    """Three users have it, one is killed at half a track: another goes on from there, with one cancel at most.
+
+    Searched for once, taken from strangers, decoded and published; each file is what they have.
+    """
+    scene.start_users(3, limit_kib=250)
     with scene.daemon() as process:
         received = eventually(lambda: len(found := scene.events("ChunkReceived")) >= 3 and found, "some chunks came")
         scene.users[received[-1].peer_id].close()
@@ -138,6 +143,9 @@ def test_a_user_who_leaves_in_the_middle_costs_nothing_that_was_there(scene):
     chunks = [(each.track_id, each.metadata["chunk"]) for each in scene.events("ChunkReceived")]
     assert len(chunks) == len(set(chunks)), "no chunk came twice"
     assert {each.source for each in scene.events("ChunkReceived")} == {"soulseek"}
+    assert (scene.root / "jobs" / "completed" / "loud.yml").exists()
+    assert len(scene.server.searches) == 1
+    assert "secret" not in json.dumps([each.metadata for each in scene.events()]) + output
 
 
 @contextlib.contextmanager
@@ -166,7 +174,7 @@ def overlay_peer(scene, **options):
 
 def test_users_who_all_let_us_wait_are_helped_by_the_overlay(scene):
     """The place in their line is told; after the longest wait the overlay brings the album."""
-    scene.user(0, slots=1, limit_kib=150)
+    scene.start_users(1, slots=1, limit_kib=150)
     with taken_slot(scene), overlay_peer(scene) as address, scene.daemon(address) as process:
         output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
@@ -180,7 +188,7 @@ def test_users_who_all_let_us_wait_are_helped_by_the_overlay(scene):
 
 def test_a_user_whose_line_moves_ends_the_rescue(scene):
     """The overlay is slow, the slot becomes free meanwhile: the user's bytes end the rescue of that track."""
-    scene.user(0, slots=1, limit_kib=150)
+    scene.start_users(1, slots=1, limit_kib=400)
     with contextlib.ExitStack() as taken:
         taken.enter_context(taken_slot(scene))
         with overlay_peer(scene, upload_kbps=160) as address, scene.daemon(address) as process:

@@ -21,11 +21,18 @@ class Account:
     """0 = peers cannot connect to us; those that can be reached are."""
     shared: tuple[str, ...] = ()
     """Absolute folders whose files are offered."""
+    published_roots: tuple[str, ...] = ()
+    """Absolute folders, without links, of which only what was published is offered."""
     never_shared: tuple[str, ...] = ()
     """Absolute folders that are not, wherever they lie: parts, quarantine."""
     upload_slots: int = 2
     upload_bytes_per_s: int = 0
     """Over all uploads; 0 = no cap."""
+
+    @property
+    def gives(self) -> bool:
+        """Whether anything is offered to others."""
+        return bool(self.shared or self.published_roots)
 
 
 SessionState = Literal["offline", "connecting", "online", "banned", "kicked", "refused"]

@@ -10,7 +10,7 @@ the environment; replace the loop's exception handler; reconnect.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from reconciler.sources.soulseek.limits import bounded
 from reconciler.sources.soulseek.pauses import Ending, ending_of
 from reconciler.sources.soulseek.search_reply import SearchReply
 from reconciler.sources.soulseek.shares import Shares
+from reconciler.sources.soulseek.sharing import Mark, by_root, outermost
 from reconciler.sources.soulseek.transfers import Transfers
 
 # Phrases that the server asks not to search for; some dozens are known.
@@ -72,11 +73,26 @@ def _settings_of(account: Account) -> _Settings:
             "upnp": {"enabled": False},
             "limits": {"upload_speed_kbps": account.upload_bytes_per_s // 1024},
         },
-        shares={"scan_on_start": False, "download": os.devnull, "directories": [{"path": p} for p in account.shared]},
+        shares={
+            "scan_on_start": False,
+            "download": os.devnull,
+            "directories": [{"path": str(each)} for each in (*_shared(account), *_published_roots(account))],
+        },
         transfers={"limits": {"upload_slots": account.upload_slots}},
         # The distributed net brings other people's searches. Who shares nothing has no answer to any.
-        debug={"search_for_parent": bool(account.shared)},
+        debug={"search_for_parent": account.gives},
     )
+
+
+def _shared(account: Account) -> tuple[Path, ...]:
+    return outermost(Path(each).resolve() for each in account.shared)
+
+
+def _published_roots(account: Account) -> tuple[Path, ...]:
+    """Those that are not offered whole anyway."""
+    shared = _shared(account)
+    roots = outermost(Path(each) for each in account.published_roots)
+    return tuple(each for each in roots if not any(each.is_relative_to(other) for other in shared))
 
 
 class Client(SoulSeekClient):
@@ -99,6 +115,7 @@ class Client(SoulSeekClient):
         self._over = asyncio.Event()
         super().__init__(_settings_of(account))
         self.shares.never = tuple(Path(each) for each in account.never_shared)
+        self.shares.published = {root: {} for root in _published_roots(account)}
         self.events.register(ConnectionStateChangedEvent, self._on_connection)
         self.events.register(AdminMessageEvent, self._on_notice)
         self.events.register(KickedEvent, self._on_kicked)
@@ -157,6 +174,11 @@ class Client(SoulSeekClient):
     async def _given_up(self, how: Ending, reason: str) -> SessionEndedError:
         await self.network.disconnect_server()
         return SessionEndedError("banned" if "ban" in self._notice.lower() else how, self._notice or reason)
+
+    def publish(self, files: Iterable[tuple[str, Mark]]) -> None:
+        """Take what is published by its path and its mark, in place of what was; `rescan` offers it."""
+        account = self.account
+        self.shares.published = by_root(files, _published_roots(account), but=_shared(account))
 
     async def rescan(self) -> None:
         """Look through the shared folders again, and tell the server how many files there are."""

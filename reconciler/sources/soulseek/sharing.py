@@ -7,7 +7,7 @@ quarantine.
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 # Files offered at most. A library of a hundred thousand tracks is a large one; each costs some 500 bytes in the process
@@ -23,6 +23,10 @@ TOO_MANY = "Too many files"
 UNFINISHED = (".part", ".journal", ".new", ".tmp")
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+Mark = tuple[int, int]
+"""By what a file is known to be the one that was published: its size, and its time of change in nanoseconds."""
 
 
 def has_room(waiting: list[str], username: str) -> bool:
@@ -54,6 +58,41 @@ def offered_files(root: Path, *, never: tuple[Path, ...]) -> Iterator[tuple[str,
             if count > FILES_MAX:
                 return
             yield str((here / name).relative_to(root.resolve())), found.st_mtime
+
+
+def outermost(folders: Iterable[Path]) -> tuple[Path, ...]:
+    """Those of the folders that lie in no other of them, in their order."""
+    every = tuple(dict.fromkeys(folders))
+    return tuple(each for each in every if not any(each != other and each.is_relative_to(other) for other in every))
+
+
+def by_root(
+    files: Iterable[tuple[str, Mark]], roots: tuple[Path, ...], *, but: tuple[Path, ...]
+) -> dict[Path, dict[str, Mark]]:
+    """Sort absolute paths into the `roots` that they lie in, each by its path below; what lies in `but` is left out."""
+    sorted_in: dict[Path, dict[str, Mark]] = {root: {} for root in roots}
+    for path, mark in files:
+        at = Path(path)
+        root = next((each for each in roots if at.is_relative_to(each)), None)
+        if root is not None and not any(at.is_relative_to(each) for each in but):
+            sorted_in[root][str(at.relative_to(root))] = mark
+    return sorted_in
+
+
+def published_files(root: Path, marks: Mapping[str, Mark], *, never: tuple[Path, ...]) -> Iterator[tuple[str, float]]:
+    """Give, as `offered_files` does, the files in `marks` (by their path below `root`) that are still the same."""
+    barred = {each.resolve() for each in never}
+    for below, mark in sorted(marks.items())[:FILES_MAX]:
+        path = root / below
+        hidden = any(part.startswith(".") or not _is_text(part) for part in Path(below).parts)
+        found = None if hidden or path.name.endswith(UNFINISHED) else _regular(path)
+        if found is not None and mark_of(found) == mark and barred.isdisjoint(path.parents):
+            yield below, found.st_mtime
+
+
+def mark_of(found: os.stat_result) -> Mark:
+    """Size and time of change."""
+    return found.st_size, found.st_mtime_ns
 
 
 def open_offered(root: Path, below: str) -> int:

@@ -8,6 +8,7 @@ two files apart by a ticket that every other client of its kind counts from 2; f
 """
 
 import asyncio
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -109,9 +110,11 @@ class Transfers(TransferManager):
         opened = None
         if item is not None:
             below = os.path.join(item.subdir, item.filename)  # noqa: PTH118 - two parts of a path, not a path
-            try:
-                opened = await asyncio.to_thread(open_offered, Path(item.shared_directory.absolute_path), below)
-            except OSError:
+            root = Path(item.shared_directory.absolute_path)
+            with contextlib.suppress(OSError):
+                opened = await asyncio.to_thread(open_offered, root, below)
+            if opened is not None and not self._shares_manager.is_offered(root, below, os.fstat(opened)):
+                os.close(opened)
                 opened = None
         # Without a descriptor the library finds no file and tells the peer so.
         usual, transfer.local_path = transfer.local_path, None if opened is None else f"/proc/self/fd/{opened}"

@@ -42,6 +42,24 @@ def test_a_file_without_a_recording_is_held_too(index, tmp_path):
     assert index.by_root(holding.root) == holding
 
 
+def test_every_file_is_told_of_the_newest_first(index, tmp_path):
+    """With what shows whether it is still the same; the revision is another one after each change."""
+    seen = [index.revision]
+    first = hold(index, tmp_path / "a.flac", content(5))
+    seen.append(index.revision)
+    second = hold(index, tmp_path / "b.flac", content(7))
+    seen.append(index.revision)
+    expected = [(each.path, each.size, each.mtime_ns) for each in (second, first)]
+    assert [(each.path, each.size, each.mtime_ns) for each in index.files()] == expected
+    (tmp_path / "b.flac").unlink()
+    with pytest.raises(HoldingChangedError):
+        index.open(second.root)
+    third = hold(index, tmp_path / "c.flac", content(9))
+    seen.append(index.revision)
+    assert len(set(seen)) == len(seen)
+    assert [each.path for each in index.files()] == [third.path, first.path]
+
+
 def test_the_best_files_of_a_recording_come_first(index, tmp_path):
     """Lossless before lossy, then by bitrate, and not without end."""
     base = hold(index, tmp_path / "a.flac", content(5))

@@ -6,7 +6,17 @@ import pytest
 
 from reconciler.errors import BadConfigurationError
 from reconciler.sources.soulseek.password import CREDENTIAL, read_password
-from reconciler.sources.soulseek.sharing import LINE_MAX, LINE_OF_ONE_MAX, has_room, offered_files, open_offered
+from reconciler.sources.soulseek.sharing import (
+    LINE_MAX,
+    LINE_OF_ONE_MAX,
+    by_root,
+    has_room,
+    mark_of,
+    offered_files,
+    open_offered,
+    outermost,
+    published_files,
+)
 
 
 @pytest.fixture
@@ -41,6 +51,28 @@ def test_a_shared_folder_that_is_never_shared_offers_nothing(root):
     """Even where somebody names the parts themselves."""
     assert list(offered_files(root, never=(root,))) == []
     assert list(offered_files(root / "Artist", never=(root,))) == []
+
+
+def test_of_the_library_only_what_was_published_is_offered(root):
+    """By its path, size and time: another file under the same name is none of ours, nor is what lies beside it."""
+    song = root / "Artist" / "Album" / "song.flac"
+    other = song.with_name("other.flac")
+    other.write_bytes(b"y")
+    files = [(str(each), mark_of(each.stat())) for each in (song, root / ".hidden.flac", root / "half.part")]
+    files += [(str(other), (2, 0)), (str(root / "gone.flac"), (1, 1)), ("/elsewhere/song.flac", (1, 1))]
+    marks = by_root(files, (root,), but=())[root]
+    assert [below for below, _ in published_files(root, marks, never=())] == ["Artist/Album/song.flac"]
+    assert list(published_files(root, marks, never=(root / "Artist",))) == []
+    song.write_bytes(b"another")
+    assert list(published_files(root, marks, never=())) == []
+
+
+def test_a_file_is_offered_once(tmp_path):
+    """Folders in folders count as one, and what is shared anyway is not offered as published too."""
+    music, new = tmp_path / "music", tmp_path / "music" / "new"
+    assert outermost((new, music, tmp_path / "b", music)) == (music, tmp_path / "b")
+    files = [(str(new / "a.flac"), (1, 1)), (str(music / "b.flac"), (1, 1))]
+    assert by_root(files, (music,), but=(new,)) == {music: {"b.flac": (1, 1)}}
 
 
 def test_a_link_is_not_opened_even_if_it_came_later(root):
