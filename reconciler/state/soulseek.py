@@ -1,8 +1,7 @@
-"""What of our dealings on Soulseek must survive a restart: searches sent, users, wrong files, the last session;
-and how the session stands, for whoever looks beside the daemon.
+"""What of our dealings on Soulseek must survive a restart: searches sent, users, wrong files, the last session.
 
-Owns: the tables soulseek_searches, soulseek_users, soulseek_wrong_files, soulseek_session and soulseek_report. Never:
-decides what follows from a row.
+Owns: the tables soulseek_searches, soulseek_users, soulseek_wrong_files and soulseek_session; and soulseek_report, by
+which whoever looks beside the daemon knows how the session stands. Never: decides what follows from a row.
 
 Writes do not wait for the disk: a count that a crash loses costs a search or a question, not a file. Reads do wait.
 """
