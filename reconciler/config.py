@@ -221,6 +221,26 @@ class HookSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SwarmEventSettings:
+    """What is kept of what happens in jobs."""
+
+    enabled: bool = True
+    retention_days: int = 30
+    """Events older than this are deleted, but never of a job that runs."""
+    max_events_per_job: int = 10_000
+    """From here on a job's chunk events are summed up."""
+    log_to_file: bool = True
+    """Whether each job has its log in logs/sessions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiagnosticsSettings:
+    """What can be looked at afterwards."""
+
+    swarm_events: SwarmEventSettings = field(default_factory=SwarmEventSettings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that can be configured."""
 
@@ -235,6 +255,7 @@ class Settings:
     soulseek: SoulseekSettings = field(default_factory=SoulseekSettings)
     musicbrainz: MusicBrainzSettings = field(default_factory=MusicBrainzSettings)
     hooks: HookSettings = field(default_factory=HookSettings)
+    diagnostics: DiagnosticsSettings = field(default_factory=DiagnosticsSettings)
 
 
 def settings_of(document: Mapping[str, Any]) -> Settings:
@@ -261,6 +282,9 @@ def settings_of(document: Mapping[str, Any]) -> Settings:
         soulseek=_soulseek(document.get("soulseek", {})),
         musicbrainz=MusicBrainzSettings(rate_per_s=rate_per_s, **musicbrainz),
         hooks=_hooks(document.get("hooks", {})),
+        diagnostics=DiagnosticsSettings(
+            swarm_events=SwarmEventSettings(**document.get("diagnostics", {}).get("swarm_events", {}))
+        ),
     )
 
 

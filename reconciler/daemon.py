@@ -29,7 +29,7 @@ from reconciler.engine.lane_process import SWITCH_INTERVAL_S
 from reconciler.engine.pace import Patience, RescuePolicy
 from reconciler.engine.partfile import PartStore
 from reconciler.engine.soulseek_path import SoulseekPath
-from reconciler.errors import BadConfigurationError, DiskError
+from reconciler.errors import BadConfigurationError
 from reconciler.hooks.configured import hooks_of
 from reconciler.hooks.courier import Courier
 from reconciler.ids import JobId
@@ -66,11 +66,7 @@ from reconciler.state.peers import PeerStore
 from reconciler.state.sightings import SightingStore
 from reconciler.state.soulseek import SoulseekStore
 from reconciler.traces.store import TraceStore
-
-# How long an event may wait in memory. Long enough that a fast download is written in large batches, short enough that
-# `job trace` beside a running daemon is current for a person, and that a crash loses little of the story (never a
-# fact).
-TRACE_FLUSH_S = 0.25
+from reconciler.traces.upkeep import keep_purging, keep_writing
 
 # Lane processes: two fill a line of a gigabit with TLS on a small machine; more would only share its cores (and cost 35
 # MB each).
@@ -96,8 +92,8 @@ class Daemon:
         self._index = LibraryIndex(database)
         self._identity = load_or_make(places.state / "identity")
         self._folders = Folders(root=places.root)
-        store = JobStore(database)
-        self.traces = TraceStore(database, places.root / "logs" / "sessions")
+        store = JobStore(database, keep_events=settings.diagnostics.swarm_events.enabled)
+        self.traces = TraceStore(database, places.root / "logs" / "sessions", settings.diagnostics.swarm_events)
         self._overlay = self._overlay_source(settings.mesh.overlay)
         self._http = HttpSource(timeout_s=settings.transfers.searches_timeout_s)
         self._soulseek = _soulseek(places, settings, database, self._clock, published=self._index)
@@ -162,7 +158,8 @@ class Daemon:
         sys.setswitchinterval(SWITCH_INTERVAL_S)  # a part is read again in this process, whatever else it computes
         with self._signals():
             async with asyncio.TaskGroup() as tasks, self._serving():
-                background = [tasks.create_task(self.engine.serve()), tasks.create_task(self._keep_flushing())]
+                background = [tasks.create_task(self.engine.serve()), tasks.create_task(keep_writing(self.traces))]
+                background.append(tasks.create_task(keep_purging(self.traces, self._clock)))
                 background.append(tasks.create_task(self._lookups.serve()))
                 telling = tasks.create_task(self._courier.serve())
                 background.append(telling)
@@ -234,19 +231,6 @@ class Daemon:
             return
         async with serving(self._identity, self._index, overlay, clock=self._clock):
             yield
-
-    async def _keep_flushing(self) -> None:
-        failing = False
-        while True:
-            await asyncio.sleep(TRACE_FLUSH_S)
-            try:
-                await asyncio.to_thread(self.traces.flush)
-            except DiskError as error:
-                if not failing:  # said once, not four times a second; the events wait in their bounded buffer
-                    logger.bind(why=error.message).error("the trace cannot be written; free some space")
-                failing = True
-            else:
-                failing = False
 
     async def _close(self) -> None:
         if self._overlay is not None:

@@ -88,8 +88,10 @@ WHERE job_id = ?
 class JobStore:
     """The jobs in the state database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, keep_events: bool = True) -> None:
+        """`keep_events` = the event that is handed over with a fact is stored with it."""
         self._database = database
+        self._keep_events = keep_events
 
     def get(self, job_id: JobId) -> JobRecord | None:
         """What is known of `job_id`; None = it was never seen."""
@@ -222,14 +224,17 @@ class JobStore:
 
         False = it was recorded before; then nothing is written, no event either. The job must be known.
         """
-        return self._database.write(lambda connection: _add_artifact(connection, artifact, event_row)).result()
+        return self._database.write(
+            lambda connection: _add_artifact(connection, artifact, self._kept(event_row))
+        ).result()
 
     def record_finished(self, record: JobRecord, event_row: EventRow, told: Sequence[Delivery] = ()) -> bool:
         """Record the final state of a job, its JobComplete event, and what hooks are `told`, in one transaction.
 
         False = this outcome of this generation was recorded before; then the record is stored and nothing else.
         """
-        return self._database.write(lambda connection: _finish(connection, record, event_row, told)).result()
+        events = self._kept(event_row)
+        return self._database.write(lambda connection: _finish(connection, record, events, told)).result()
 
     def carry_artifacts(
         self, job_id: JobId, *, from_generation: int, to_generation: int, positions: Iterable[TrackPosition]
@@ -240,6 +245,9 @@ class JobStore:
         """
         rows = [(to_generation, job_id, from_generation, position) for position in positions]
         self._database.write(lambda connection: connection.executemany(_CARRY_ARTIFACT, rows)).result()
+
+    def _kept(self, event_row: EventRow) -> tuple[EventRow, ...]:
+        return (event_row,) if self._keep_events else ()
 
     def _job(self, row: Row) -> JobRecord:
         try:
@@ -288,18 +296,20 @@ def _states(connection: sqlite3.Connection, job_ids: Collection[JobId]) -> list[
     return connection.execute(query, tuple(job_ids)).fetchall()
 
 
-def _add_artifact(connection: sqlite3.Connection, artifact: Artifact, event_row: EventRow) -> bool:
+def _add_artifact(connection: sqlite3.Connection, artifact: Artifact, events: tuple[EventRow, ...]) -> bool:
     if connection.execute(_ADD_ARTIFACT, row_of_artifact(artifact)).rowcount == 0:
         return False
-    connection.execute(INSERT_EVENT, event_row)
+    connection.executemany(INSERT_EVENT, events)
     return True
 
 
-def _finish(connection: sqlite3.Connection, record: JobRecord, event_row: EventRow, told: Sequence[Delivery]) -> bool:
+def _finish(
+    connection: sqlite3.Connection, record: JobRecord, events: tuple[EventRow, ...], told: Sequence[Delivery]
+) -> bool:
     _put(connection, record)
     outcome = (record.job_id, record.generation, record.state)
     if connection.execute("INSERT INTO finishes VALUES (?, ?, ?) ON CONFLICT DO NOTHING", outcome).rowcount == 0:
         return False
-    connection.execute(INSERT_EVENT, event_row)
+    connection.executemany(INSERT_EVENT, events)
     add_deliveries(connection, told)
     return True

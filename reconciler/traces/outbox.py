@@ -18,9 +18,8 @@ from pathlib import Path
 
 from reconciler.errors import ReconcilerError, UnsafePathError, disk_refusal
 from reconciler.ids import JobId, is_job_id
-from reconciler.state.database import Database
-from reconciler.traces.rows import event_of
-from reconciler.traces.session_log import line_of
+from reconciler.state.database import Database, damaged
+from reconciler.traces.session_log import line_of_row
 
 # Lines appended with one write: 100 KB as a rule, 5 MB if peers are called as long as they may be.
 LINES_PER_WRITE = 1000
@@ -48,13 +47,14 @@ class SessionLogs:
         self._folder = folder
         self._seen_rowid = 0
         """Every event up to here is in its log, but for jobs in `_behind`; 0 at first, then all jobs are looked at."""
-        self._behind: set[JobId] = set()
-        """Jobs whose log could not be written the last time."""
+        self._behind: dict[JobId, int] = {}
+        """Jobs whose log is to be written, and up to which event it certainly is, if it is there at all."""
 
     def catch_up_all(self) -> None:
         """Write the lines of every event that has none yet. Raises DiskError; what is missing follows next time."""
         newest, jobs = self._database.read(lambda connection: _jobs_after(connection, self._seen_rowid))
-        self._behind.update(job for job in jobs if is_job_id(job))
+        for job_id in filter(is_job_id, jobs):
+            self._behind.setdefault(job_id, self._seen_rowid)
         self._seen_rowid = newest
         self.catch_up(sorted(self._behind))
 
@@ -69,7 +69,8 @@ class SessionLogs:
                 failed.append(error)
         if reached:
             self._database.write(lambda connection: _record(connection, reached)).result()
-        self._behind.difference_update(position.job_id for position in reached)
+        for position in reached:
+            self._behind.pop(position.job_id, None)
         if failed:
             raise failed[0]
 
@@ -77,11 +78,15 @@ class SessionLogs:
         if not is_job_id(job_id):
             raise UnsafePathError(f"{job_id!r} cannot name a session log: it is neither ULID nor UUID")
         path = self._folder / f"{job_id}.log"
+        recorded = self._recorded(job_id)
+        if recorded.bytes == 0 and self._lines_after(recorded) is None:
+            return recorded  # all its events were purged: no empty file in the place of a log
+        logged_rowid = self._behind.get(job_id, self._seen_rowid)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, _OPEN_FLAGS, 0o600)
             try:
-                return self._append_to(descriptor, self._recorded(job_id), path)
+                return self._append_to(descriptor, recorded, path, logged_rowid)
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -90,22 +95,23 @@ class SessionLogs:
                 hint="its events are safe in the state database; the lines follow when the disk takes them",
             ) from error
 
-    def _append_to(self, descriptor: int, position: LogPosition, path: Path) -> LogPosition:
+    def _append_to(self, descriptor: int, position: LogPosition, path: Path, logged_rowid: int = 0) -> LogPosition:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise UnsafePathError(f"the session log {path} is not a regular file", hint="move it aside")
         if found.st_size < position.bytes:
-            position = LogPosition(job_id=position.job_id)
+            position, logged_rowid = LogPosition(job_id=position.job_id), 0
         if found.st_size > position.bytes:
             os.ftruncate(descriptor, position.bytes)
         if position.bytes == 0:
             self._sync_folder()
-        reached = position
-        while (lines := self._lines_after(reached)) is not None:
+        reached, lines = position, self._lines_after(position, logged_rowid)
+        while lines is not None:
             reached = LogPosition(
                 job_id=position.job_id, last_rowid=lines.last_rowid, bytes=reached.bytes + len(lines.text)
             )
             _write_whole(descriptor, lines.text)
+            lines = self._lines_after(reached, logged_rowid) if lines.more else None
         if reached != position:
             # A failed sync leaves the position where it was: these lines are cut off and written again, never trusted.
             os.fdatasync(descriptor)
@@ -118,14 +124,18 @@ class SessionLogs:
             LogPosition(job_id=job_id) if row is None else LogPosition(job_id=job_id, last_rowid=row[0], bytes=row[1])
         )
 
-    def _lines_after(self, position: LogPosition) -> "_Lines | None":
-        query = "SELECT rowid, * FROM SwarmEvents WHERE job_id = ? AND rowid > ? ORDER BY rowid LIMIT ?"
-        values = (position.job_id, position.last_rowid, LINES_PER_WRITE)
+    def _lines_after(self, position: LogPosition, logged_rowid: int = 0) -> "_Lines | None":
+        """The next lines of a log, from the table; those up to `logged_rowid` it has."""
+        query = _NEXT_OF_NEWEST if logged_rowid else _NEXT
+        values = (position.job_id, max(position.last_rowid, logged_rowid), LINES_PER_WRITE)
         rows = self._database.read(lambda connection: connection.execute(query, values).fetchall())
         if not rows:
             return None
-        text = "".join(line_of(event_of(row[1:], path=self._database.path)) for row in rows)
-        return _Lines(text=text.encode(), last_rowid=rows[-1][0])
+        try:
+            text = "".join([line_of_row(row[1:]) for row in rows])
+        except (TypeError, ValueError) as error:
+            raise damaged(self._database.path, f"holds an impossible event of {position.job_id}: {error}") from error
+        return _Lines(text=text.encode(), last_rowid=rows[-1][0], more=len(rows) == LINES_PER_WRITE)
 
     def _sync_folder(self) -> None:
         descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -139,6 +149,7 @@ class SessionLogs:
 class _Lines:
     text: bytes
     last_rowid: int
+    more: bool
 
 
 def _write_whole(descriptor: int, text: bytes) -> None:
@@ -158,6 +169,22 @@ def _jobs_after(connection: sqlite3.Connection, rowid: int) -> tuple[int, list[J
         rows = connection.execute(_JOBS_BEHIND).fetchall()
     return int(newest), [row[0] for row in rows]
 
+
+# What a line shows; the rest of an event is left where it is, and costs nothing here.
+_NEXT = """
+SELECT rowid, timestamp, type, coalesce(action, ''), coalesce(peer_id, ''), coalesce(bytes_transferred, 0),
+       coalesce(error_code, ''), coalesce(error_message, '')
+FROM SwarmEvents WHERE rowid IN (
+    SELECT rowid FROM SwarmEvents INDEXED BY SwarmEvents_by_job WHERE job_id = ? AND rowid > ? ORDER BY rowid LIMIT ?
+) ORDER BY rowid
+"""
+
+# The same where all but the last moments is known to be logged: a walk over the newest rows of the table.
+_NEXT_OF_NEWEST = """
+SELECT rowid, timestamp, type, coalesce(action, ''), coalesce(peer_id, ''), coalesce(bytes_transferred, 0),
+       coalesce(error_code, ''), coalesce(error_message, '')
+FROM SwarmEvents NOT INDEXED WHERE job_id = ? AND rowid > ? ORDER BY rowid LIMIT ?
+"""
 
 _JOBS_BEHIND = """
 SELECT job_id FROM (SELECT job_id, max(rowid) AS newest FROM SwarmEvents GROUP BY job_id)

@@ -23,6 +23,9 @@ METADATA_KEYS_MAX = 32
 
 _INT64_MAX = 2**63 - 1
 
+_PLAIN_NAMES = frozenset({"chunk"})
+_json = json.JSONEncoder(separators=(",", ":")).encode
+
 
 def row_of(event: SwarmEvent) -> EventRow:
     """The row of `event`, in the order of the table's columns; empty text and unknown times are NULL."""
@@ -90,8 +93,13 @@ def _real(number: float) -> float | None:
 
 
 def _metadata(facts: dict[str, str | int | float | bool]) -> str | None:
+    # A chunk has its number and nothing else, and its event is nearly every event: a fifth of the time.
+    if len(facts) == 1:
+        ((name, value),) = facts.items()
+        if type(value) is int and name in _PLAIN_NAMES and abs(value) <= _INT64_MAX:
+            return f'{{"{name}":{value}}}'
     kept = {name[:TEXT_CHARS_MAX]: _storable(value) for name, value in list(facts.items())[:METADATA_KEYS_MAX]}
-    return json.dumps(kept, separators=(",", ":")) if kept else None
+    return _json(kept) if kept else None
 
 
 def _storable(value: str | float) -> str | float:

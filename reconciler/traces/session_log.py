@@ -12,6 +12,8 @@ So two different fields that need no cut are never written alike, and nothing mo
 
 import unicodedata
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import TypeAlias
 
 from reconciler.traces.model import SwarmEvent
 
@@ -28,10 +30,32 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def line_of(event: SwarmEvent) -> str:
     """`event` as one line, with its line end."""
-    action, peer = escape(event.action, separators="|"), escape(event.peer_id, separators="|")
-    error = ": ".join(part for part in (event.error_code, event.error_message) if part)
-    shown = escape(error, separators="|") if error else ""
-    return f"{_moment(event.timestamp_ms)}|{event.type}|{action}|{peer}|{event.bytes_transferred}|{shown}\n"
+    return line_of_row(
+        (
+            event.timestamp_ms,
+            event.type,
+            event.action,
+            event.peer_id,
+            event.bytes_transferred,
+            event.error_code,
+            event.error_message,
+        )
+    )
+
+
+LineRow: TypeAlias = tuple[int, str, str, str, int, str, str]
+"""What a line shows: when (unix milliseconds), type, action, peer, bytes, error code, error message."""
+
+
+def line_of_row(row: LineRow) -> str:
+    """The line of an event of which only this was read."""
+    timestamp_ms, kind, action, peer, transferred, code, message = row
+    error = ": ".join(part for part in (code, message) if part) if code or message else ""
+    return f"{_moment(timestamp_ms)}|{kind}|{_field(action)}|{_field(peer)}|{transferred}|{_field(error)}\n"
+
+
+def _field(text: str) -> str:
+    return escape(text, separators="|") if text else ""
 
 
 def escape(text: str, *, separators: str = "") -> str:
@@ -65,8 +89,14 @@ def _visible(character: str, separators: str) -> str:
 
 def _moment(unix_ms: int) -> str:
     """`2025-12-10T15:30:00.250Z`; a moment that no calendar has is written as the number it is."""
+    second, milliseconds = divmod(unix_ms, 1000)
     try:
-        moment = _EPOCH + timedelta(milliseconds=unix_ms)
+        return f"{_second(second)}.{milliseconds:03}Z"
     except OverflowError:
         return str(unix_ms)
-    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+@lru_cache(maxsize=64)
+def _second(unix_s: int) -> str:
+    """Events come by the hundred in a second; that of the calendar is worked out once."""
+    return (_EPOCH + timedelta(seconds=unix_s)).isoformat(timespec="seconds").removesuffix("+00:00")

@@ -22,6 +22,7 @@ from typing import Literal, TypeAlias, cast, get_args
 from reconciler.ids import JobId
 from reconciler.traces.key_events import BEFORE_THE_START, key_text
 from reconciler.traces.model import EventType, SwarmEvent
+from reconciler.traces.spans import Spans
 
 # The code of a chunk that another peer had brought before (engine.notes).
 DUPLICATE = "duplicate"
@@ -145,23 +146,6 @@ def summarise(story: Story) -> SwarmSessionSummary:
     return tally.summary()
 
 
-class _Spans:
-    """How long something was going on, when it is told by its pieces in the order of their ends."""
-
-    def __init__(self) -> None:
-        self._apart: list[tuple[float, float]] = []
-
-    def add(self, *, end_ms: float, duration_ms: float) -> None:
-        start_ms = end_ms - duration_ms
-        while self._apart and self._apart[-1][1] >= start_ms:
-            start_ms = min(start_ms, self._apart.pop()[0])
-        self._apart.append((start_ms, end_ms))
-
-    def bytes_per_s(self, transferred: int) -> float:
-        total_ms = sum(end_ms - start_ms for start_ms, end_ms in self._apart)
-        return transferred / (total_ms / 1000) if total_ms > 0 else 0.0
-
-
 @dataclass(slots=True, kw_only=True)
 class _Peer:
     name: str
@@ -171,7 +155,7 @@ class _Peer:
     chunks_failed: int = 0
     bytes_refused: int = 0
     banned: bool = False
-    spans: _Spans = field(default_factory=_Spans)
+    spans: Spans = field(default_factory=Spans)
 
     def contribution(self) -> PeerContribution:
         return PeerContribution(
@@ -199,7 +183,7 @@ class _Tally:
         self._resumes = 0
         self._bytes_duplicate = 0
         self._peers: dict[tuple[str, str], _Peer] = {}
-        self._spans = _Spans()
+        self._spans = Spans()
         self._key_events: list[KeyEvent] = []
         self._key_events_omitted = 0
 

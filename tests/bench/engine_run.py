@@ -34,12 +34,12 @@ from reconciler.state.database import Database
 from reconciler.state.jobs import JobRecord, JobStore
 from reconciler.state.peers import PeerStore
 from reconciler.traces.store import TraceStore
+from reconciler.traces.upkeep import keep_writing
 
 JOB = JobId("01HRQ4GSX9K47J7M5FK7VW8B12")
 
 # As in reconciler.daemon.
 LANE_PROCESSES = 2
-TRACE_FLUSH_S = 0.25
 
 
 class Lanes:
@@ -97,13 +97,6 @@ def order_of(asked: dict) -> JobOrder:
     )
 
 
-async def keep_flushing(traces: TraceStore) -> None:
-    """Write the trace as the daemon does."""
-    while True:
-        await asyncio.sleep(TRACE_FLUSH_S)
-        await asyncio.to_thread(traces.flush)
-
-
 def engine_on(
     asked: dict, database: Database, *, lanes: Lanes, source: HttpSource, traces: TraceStore, changed: asyncio.Event
 ) -> Engine:
@@ -137,7 +130,7 @@ async def fetch(asked: dict, database: Database, lanes: Lanes) -> dict[str, floa
     JobStore(database).put(JobRecord(job_id=JOB, path="bench", job_type=JobType.MULTI_SOURCE, spec_digest=""))
     order = order_of(asked)
     loop = asyncio.get_running_loop()
-    tasks = {loop.create_task(engine.serve()), loop.create_task(keep_flushing(traces))}
+    tasks = {loop.create_task(engine.serve()), loop.create_task(keep_writing(traces))}
     await engine.ready()
     if asked["busy"]:
         threading.Thread(target=_compute, daemon=True).start()

@@ -10,6 +10,7 @@ from reconciler.config import (
     PeerAddress,
     Settings,
     SoulseekSettings,
+    SwarmEventSettings,
     parse_host_port,
     parse_peer_address,
     with_environment,
@@ -47,6 +48,7 @@ soulseek:
   upload_kbps: 4000
   searches_per_220s: 20
 musicbrainz: {{url: "http://mirror:5000/ws/2", rate_per_second: 20, contact: me@example.org, offline: true}}
+diagnostics: {{swarm_events: {{enabled: false, retention_days: 7, max_events_per_job: 500, log_to_file: false}}}}
 """
 
 
@@ -82,6 +84,9 @@ def test_every_key_becomes_a_setting():
     musicbrainz = settings.musicbrainz
     assert (musicbrainz.url, musicbrainz.rate_per_s) == ("http://mirror:5000/ws/2", 20.0)
     assert (musicbrainz.contact, musicbrainz.offline) == ("me@example.org", True)
+    assert settings.diagnostics.swarm_events == SwarmEventSettings(
+        enabled=False, retention_days=7, max_events_per_job=500, log_to_file=False
+    )
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "mesh:\n  # overlay: later\n", "mesh: {overlay: {peers: []}}\n"])
@@ -96,6 +101,9 @@ def test_what_is_left_out_has_its_default(text: str):
     assert (settings.mesh.overlay.upload_slots, settings.mesh.overlay.listen) == (8, None)
     assert (settings.soulseek.enabled, settings.soulseek.listen_port, settings.soulseek.share) == (False, 0, ())
     assert settings.soulseek.server == HostPort(host="server.slsknet.org", port=2242)
+    events = settings.diagnostics.swarm_events
+    assert (events.enabled, events.log_to_file) == (True, True)
+    assert (events.retention_days, events.max_events_per_job) == (30, 10_000)
 
 
 @pytest.mark.parametrize(

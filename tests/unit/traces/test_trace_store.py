@@ -1,5 +1,6 @@
 """The buffer in front of the event table."""
 
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -7,6 +8,7 @@ from dataclasses import replace
 import pytest
 from trace_builders import FULL_EVENT, JOB, OTHER_JOB, event
 
+from reconciler.config import SwarmEventSettings
 from reconciler.errors import DiskError
 from reconciler.manifests.model import JobType
 from reconciler.state.database import Database
@@ -33,14 +35,20 @@ def store(database, tmp_path):
 
 @pytest.fixture
 def small_buffer(monkeypatch):
-    """Room for five events, three of them of chunks."""
-    monkeypatch.setattr(store_module, "BUFFER_EVENTS_MAX", 5)
+    """Room for seven events: three of them of chunks, two of peers."""
+    monkeypatch.setattr(store_module, "BUFFER_EVENTS_MAX", 7)
+    monkeypatch.setattr(store_module, "BUFFER_PEER_EVENTS_MAX", 5)
     monkeypatch.setattr(store_module, "BUFFER_CHUNK_EVENTS_MAX", 3)
 
 
-def key_event(number, **changes):
+def peer_event(number):
+    """An event that a peer can cause."""
+    return event(number, EventType.PEER_CONNECTED, "connected")
+
+
+def key_event(number):
     """An event that a person would miss."""
-    return event(number, EventType.PEER_CONNECTED, "connected", **changes)
+    return event(number, EventType.RESCUE_MODE_ACTIVATED, "activated")
 
 
 def stored(database, job_id=JOB):
@@ -141,15 +149,26 @@ class TestFullBuffer:
         assert [made.metadata for made in stored(database, OTHER_JOB)] == [{"count": 1}]
 
     def test_key_events_have_room_of_their_own(self, small_buffer, store, database):
-        """Chunk events cannot push them out, and only too many of themselves are counted."""
+        """Neither chunks nor peers can push them out."""
         for number in range(1, 5):
             store.report(event(number))
         for number in range(5, 8):
+            store.report(peer_event(number))
+        for number in range(8, 10):
             store.report(key_event(number))
         store.flush()
         found = stored(database)
-        assert found[:-1] == [event(1), event(2), event(3), key_event(5), key_event(6)]
+        kept = [event(1), event(2), event(3), peer_event(5), peer_event(6), key_event(8), key_event(9)]
+        assert found[:-1] == kept
         assert found[-1].metadata == {"count": 2}
+
+    def test_only_too_many_of_themselves_are_counted(self, small_buffer, store, database):
+        """Memory has an end, and what was dropped is said."""
+        for number in range(1, 10):
+            store.report(key_event(number))
+        store.flush()
+        assert [made.event_id for made in stored(database)[:-1]] == [event(number).event_id for number in range(1, 8)]
+        assert stored(database)[-1].metadata == {"count": 2}
 
     def test_after_a_flush_there_is_room_again(self, small_buffer, store, database):
         """And the count begins anew."""
@@ -161,10 +180,11 @@ class TestFullBuffer:
         assert counts == [2, 2]
 
     def test_memory_is_bounded_when_the_disk_stalls(self, store):
-        """Ten times the buffer leaves it full and no fuller."""
-        for number in range(10 * store_module.BUFFER_EVENTS_MAX):
+        """Twice the buffer leaves it full and no fuller, and the key event behind it is there."""
+        for number in range(2 * store_module.BUFFER_CHUNK_EVENTS_MAX):
             store.report(event(number))
-        assert len(store._buffer) == store_module.BUFFER_CHUNK_EVENTS_MAX
+        store.report(key_event(0))
+        assert len(store._buffer) == store_module.BUFFER_CHUNK_EVENTS_MAX + 1
         assert len(store._dropped) == 1
 
     def test_a_refusing_disk_loses_nothing(self, store, database, tmp_path):
@@ -183,3 +203,109 @@ class TestFullBuffer:
         store.flush()
         assert [made.event_id for made in stored(database)] == [f"{number:026}" for number in range(301)]
         assert log(tmp_path) == 301
+
+
+class TestLimit:
+    """A job has so many events; from there on those of chunks are summed up."""
+
+    @pytest.fixture
+    def limited(self, database, tmp_path):
+        """A trace of three events a job."""
+        return TraceStore(database, tmp_path / "logs", SwarmEventSettings(max_events_per_job=3))
+
+    def test_key_events_stay_and_chunk_events_are_summed_up(self, limited, database, tmp_path):
+        """With a marker where it begins; each has its line in the log."""
+        for number in range(1, 8):
+            limited.report(event(number, bytes_transferred=10, peer_id="ann"))
+        limited.report(key_event(8))
+        limited.flush()
+        found = stored(database)
+        assert found[:3] == [event(number, bytes_transferred=10, peer_id="ann") for number in (1, 2, 3)]
+        assert [(made.type, made.action) for made in found[3:]] == [
+            (EventType.ERROR, "limit reached"),
+            (EventType.RESCUE_MODE_ACTIVATED, "activated"),
+            (EventType.CHUNK_RECEIVED, "summed up"),
+        ]
+        assert (found[-1].bytes_transferred, found[-1].metadata["count"]) == (40, 4)
+        assert log(tmp_path) == 6
+
+    def test_a_sum_goes_on_while_the_job_does(self, limited, database):
+        """Writing what waits does not end it; a flush does."""
+        for number in range(1, 8):
+            limited.report(event(number, bytes_transferred=10))
+            limited.write_waiting()
+        assert len(stored(database)) == 4
+        limited.flush()
+        assert [made.metadata.get("count") for made in stored(database)[4:]] == [4]
+
+    def test_a_new_process_knows_what_is_stored(self, limited, database, tmp_path):
+        """The limit is that of the job, and it is marked once."""
+        for number in range(1, 6):
+            limited.report(event(number))
+        limited.flush()
+        later = TraceStore(database, tmp_path / "logs", SwarmEventSettings(max_events_per_job=3))
+        for number in range(6, 9):
+            later.report(event(number))
+        later.flush()
+        assert [made.action for made in stored(database)] == [*["verified"] * 3, "limit reached", *["summed up"] * 2]
+
+    def test_other_jobs_have_their_own(self, limited, database):
+        """One that is talkative costs the others nothing."""
+        for number in range(1, 6):
+            limited.report(event(number))
+        limited.report(event(9, job_id=OTHER_JOB))
+        limited.flush()
+        assert stored(database, OTHER_JOB) == [event(9, job_id=OTHER_JOB)]
+
+    def test_a_refusing_disk_counts_nothing_twice(self, limited, database, monkeypatch):
+        """What could not be written is written later, as it was summed up."""
+        for number in range(1, 8):
+            limited.report(event(number, bytes_transferred=10))
+        with monkeypatch.context() as patch:
+            patch.setattr(store_module, "INSERT_EVENT", "INSERT INTO SwarmEvents VALUES (zeroblob(2000000000))")
+            for _ in range(2):
+                with pytest.raises(sqlite3.Error):
+                    limited.flush()
+        limited.flush()
+        assert sum(made.bytes_transferred for made in stored(database)) == 70
+        assert len(stored(database)) == 5
+
+    def test_only_so_many_jobs_are_remembered(self, limited, database, monkeypatch):
+        """The table knows of the others."""
+        monkeypatch.setattr(store_module, "LIMITS_KEPT_MAX", 2)
+        for number in range(1, 6):
+            limited.report(event(number))
+            limited.report(event(number + 10, job_id=OTHER_JOB))
+            limited.report(event(number + 20, job_id=f"{number:026}"))
+            limited.write_waiting()
+        limited.flush()
+        assert len(limited._limits) <= 2
+        assert sum(made.metadata.get("count", 1) for made in stored(database) if not made.is_error) == 5
+        assert [made.action for made in stored(database)].count("limit reached") == 1
+
+
+class TestSettings:
+    """What is kept can be chosen."""
+
+    def test_without_events_nothing_is_kept(self, database, tmp_path):
+        """Neither what is reported nor what goes with a fact; no log either."""
+        silent = TraceStore(database, tmp_path / "logs", SwarmEventSettings(enabled=False))
+        silent.report(event(1))
+        silent.flush()
+        jobs = JobStore(database, keep_events=False)
+        record = JobRecord(job_id=JOB, path="a.yml", job_type=JobType.MB_RELEASE, spec_digest="d")
+        assert jobs.record_finished(record, row_of(event(2, EventType.JOB_COMPLETE, "completed")))
+        silent.catch_up_log(JOB)
+        assert stored(database) == []
+        assert not (tmp_path / "logs").exists()
+
+    def test_without_logs_the_table_has_all(self, database, store, tmp_path):
+        """Switched on later, a log begins with what happened before."""
+        quiet = TraceStore(database, tmp_path / "logs", SwarmEventSettings(log_to_file=False))
+        quiet.report(event(1))
+        quiet.flush()
+        quiet.catch_up_log(JOB)
+        assert stored(database) == [event(1)]
+        assert not (tmp_path / "logs").exists()
+        store.flush()
+        assert log(tmp_path) == 1

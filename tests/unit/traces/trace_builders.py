@@ -36,6 +36,11 @@ FULL_EVENT = SwarmEvent(
 )
 
 
+START_OF_JOB = SwarmEvent(
+    event_id="0" * 26, timestamp_ms=NOON_MS, type=EventType.JOB_START, job_id=JOB, action="started"
+)
+
+
 def event(number=1, kind=EventType.CHUNK_RECEIVED, action="verified", **changes):
     """An event with an id and a time of its own: `number` milliseconds after noon."""
     plain = SwarmEvent(event_id=f"{number:026}", timestamp_ms=NOON_MS + number, type=kind, job_id=JOB, action=action)
