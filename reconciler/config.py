@@ -64,6 +64,8 @@ class LibrarySettings:
     naming: str | None = None
     """Template of a file's path; None = the default of library.naming."""
     publish: Publishing = "album"
+    write_tags: bool = False
+    """Whether the files of a release get tags of what is known of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,8 +3,8 @@
 Owns: the order of those steps, so that a crash between any two loses nothing and repeats nothing. Never: decides when
 they are due.
 
-    re-read and verify -> fsync the part -> rename without replacing -> fsync the folders -> index -> the fact
-    `completed`, once
+    re-read and verify -> tag a copy, where asked for (engine.outgoing) -> fsync -> rename without replacing
+    -> fsync the folders -> index -> the fact `completed`, once
 
 An album goes that way as a whole: every file is put aside and synced, then one rename shows them all (library.album).
 
@@ -14,9 +14,9 @@ for each track.
 """
 
 import hashlib
-import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -39,15 +39,16 @@ from reconciler.engine.events import (
 from reconciler.engine.hold import trouble_of
 from reconciler.engine.inherit import take_over
 from reconciler.engine.order import JobOrder, TrackOrder
+from reconciler.engine.outgoing import Bytes, Outgoing, Recogniser, copy_of, outgoing, wrong_content
 from reconciler.engine.partfile import PartName, PartStore
 from reconciler.engine.prints import differing
 from reconciler.errors import DiskError, FileBusyError, UnsafePathError, disk_refusal
-from reconciler.ids import Root, Sha256, TrackPosition
+from reconciler.ids import Sha256, TrackPosition
 from reconciler.library import audio
 from reconciler.library.album import Album, AlbumFile
 from reconciler.library.index import Holding, LibraryIndex
 from reconciler.library.publish import Placed, adopt_existing, place
-from reconciler.overlay.filehash import FileHashes, hash_file
+from reconciler.overlay.filehash import hash_file
 from reconciler.sources.base import Variant
 from reconciler.state.jobs import Artifact, JobStore
 from reconciler.state.peers import PeerStore
@@ -153,17 +154,18 @@ class JobDisk:
 
     def publish(self, command: Publish) -> Published | DiskRefused:
         """Give the part its name, index it, and record the fact."""
-        file = self._finished(command)
         try:
+            leaving = self._leaving(command)
             placed = place(
-                file.part,
+                leaving.out.path,
                 allowed_root=self._root,
                 target_dir=Path(self._order.target_dir),
-                name=file.name,
-                same_content=file.same_content,
+                name=leaving.name,
+                same_content=leaving.is_it,
             )
-            return self._placed(command, placed)
+            return self._placed(leaving, placed)
         except _REFUSALS as error:
+            self._drop_copies([command])
             return refused(command.position, error)
 
     def publish_album(self, command: PublishAlbum) -> tuple[Published | DiskRefused, ...]:
@@ -171,28 +173,50 @@ class JobDisk:
         assert self._album is not None, "the order is for single tracks"
         answers: list[Published | DiskRefused] = []
         try:
-            places = self._album.place_all([self._finished(file) for file in command.files])
-            for file, placed in zip(command.files, places, strict=True):
-                answers.append(self._placed(file, placed))
+            leaving = [self._leaving(file) for file in command.files]
+            files = [AlbumFile(part=each.out.path, name=each.name, same_content=each.is_it) for each in leaving]
+            for each, placed in zip(leaving, self._album.place_all(files), strict=True):
+                answers.append(self._placed(each, placed))
         except _REFUSALS as error:
+            self._drop_copies(command.files[len(answers) :])
             answers += [refused(file.position, error) for file in command.files[len(answers) :]]
         return tuple(answers)
 
-    def _finished(self, command: Publish) -> AlbumFile:
-        variant, root = command.variant, command.root
-        part = self._part(command.position, command.part_id)
-        return AlbumFile(
-            part=self._shelves.parts.path_of(part, self._root),
-            name=_name(self._tracks[command.position], variant),
-            same_content=lambda existing: _holds(existing, variant.size, root),
-        )
+    def _leaving(self, command: Publish) -> "_Leaving":
+        """Get ready what is published for a part."""
+        track = self._tracks[command.position]
+        part = self._shelves.parts.path_of(self._part(command.position, command.part_id), self._root)
+        out = outgoing(part, command, track.tags, self._shelves.index)
+        # After the copy is on record: it must be known as well.
+        is_it = Recogniser(command.variant, command.root, self._shelves.index)
+        return _Leaving(command=command, name=_name(track, command.variant), is_it=is_it, out=out)
 
-    def _placed(self, command: Publish, placed: Placed) -> Published:
+    def _drop_copies(self, commands: Iterable[Publish]) -> None:
+        """Make room again: copies are made anew."""
+        for command in commands:
+            part = self._shelves.parts.path_of(self._part(command.position, command.part_id), self._root)
+            with suppress(OSError):
+                copy_of(part).unlink(missing_ok=True)
+
+    def _placed(self, leaving: "_Leaving", placed: Placed) -> Published:
         """Record a file that has its name."""
+        command, out = leaving.command, leaving.out
         part = self._part(command.position, command.part_id)
         self._shelves.parts.discard_all(part, allowed_root=self._root)
-        named = _Named(root=command.root, sha256=command.sha256, chunk_hashes=command.chunk_hashes)
-        self._record(self._tracks[command.position], command.variant, placed, named)
+        there = leaving.is_it.found if placed.how == "adopted" else None
+        self._record(
+            self._tracks[command.position],
+            command.variant,
+            placed,
+            fetched=Bytes(
+                size=command.variant.size,
+                root=command.root,
+                sha256=command.sha256,
+                chunk_hashes=command.chunk_hashes,
+            ),
+            there=there or out.content,
+            tags=out.tags if there is None else "",
+        )
         return Published(
             position=command.position, generation=self._order.generation, path=placed.path, how=_HOW[placed.how]
         )
@@ -232,66 +256,66 @@ class JobDisk:
 
     def _adopt(self, track: TrackOrder, variant: Variant) -> Published | None:
         """Record the file that stands under the track's name, where its content is the variant's."""
-        found: list[FileHashes] = []
-
-        def is_wanted(existing: int) -> bool:
-            if os.fstat(existing).st_size != variant.size:
-                return False
-            hashes = hash_file(existing, variant.size)
-            found[:] = [hashes]
-            return not _wrong_content(hashes, variant)
-
+        is_it = Recogniser(variant, variant.root, self._shelves.index)
         placed = adopt_existing(
             allowed_root=self._root,
             target_dir=Path(self._order.target_dir),
             name=_name(track, variant),
-            same_content=is_wanted,
+            same_content=is_it,
         )
-        if placed is None:
+        if placed is None or is_it.found is None:
             return None
         part = self._part(track.want.position, variant.id)
-        named = _Named(root=found[0].root, sha256=found[0].sha256, chunk_hashes=found[0].chunk_hashes)
         # Before the record: what is recorded is not looked at again, and a journal left over would stay for ever.
         self._shelves.parts.discard_all(part, allowed_root=self._root)
-        self._record(track, variant, placed, named)
+        self._record(track, variant, placed, fetched=is_it.fetched(), there=is_it.found)
         return Published(
             position=track.want.position, generation=self._order.generation, path=placed.path, how="adopted"
         )
 
-    def _record(self, track: TrackOrder, variant: Variant, placed: Placed, named: "_Named") -> None:
-        """Index the file and record that the track is completed, once, together with its event."""
+    def _record(
+        self, track: TrackOrder, variant: Variant, placed: Placed, *, fetched: Bytes, there: Bytes, tags: str = ""
+    ) -> None:
+        """Index the file that is `there`, and record that the track is completed, once, together with its event."""
         now = self._shelves.clock.wall()
-        self._shelves.index.add(_holding(track, variant, placed, named, now))
+        self._shelves.index.add(_holding(track, placed, there, now))
         self._shelves.flush_traces()
         artifact = Artifact(
             job_id=self._order.job_id,
             generation=self._order.generation,
             position=track.want.position,
             path=placed.path,
-            size=variant.size,
-            root=named.root,
-            sha256=named.sha256 or Sha256(""),
+            size=fetched.size,
+            root=fetched.root,
+            sha256=fetched.sha256 or Sha256(""),
             recording=track.want.recording,
             variant_id=variant.id,
             completed_at=now,
         )
+        facts: dict[str, str | int | float | bool] = {
+            "path": placed.path,
+            "sha256": fetched.sha256 or "",
+            "bytes": fetched.size,
+        }
         note = Note(
             type=EventType.TRACK_COMPLETE,
             action=_HOW[placed.how],
             position=track.want.position,
             variant_id=variant.id,
-            facts={"path": placed.path, "sha256": named.sha256 or "", "bytes": variant.size},
+            facts=facts | ({"tags": tags} if tags else {}),
         )
         self._shelves.jobs.record_artifact(artifact, row_of(self._stamp(note)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Named:
-    """What names a published file's bytes."""
+class _Leaving:
+    """A finished part, and what is published for it."""
 
-    root: Root
-    sha256: Sha256 | None
-    chunk_hashes: tuple[bytes, ...]
+    command: Publish
+    name: str
+    """Below the target folder."""
+    is_it: Recogniser
+    out: Outgoing
 
 
 def refused(
@@ -311,7 +335,7 @@ def _read_again(path: Path, command: VerifyWhole) -> tuple[Sha256 | None, Litera
     if command.checksums is None:
         with path.open("rb") as part:
             hashes = hash_file(part.fileno(), variant.size)
-        wrong = _wrong_content(hashes, variant)
+        wrong = wrong_content(hashes, variant)
         return hashes.sha256, "content" if wrong else "", wrong
     chunk = differing(path, variant.size, command.checksums)
     if chunk is not None:
@@ -325,7 +349,7 @@ def _read_again(path: Path, command: VerifyWhole) -> tuple[Sha256 | None, Litera
     return sha256, "", ""
 
 
-def _holding(track: TrackOrder, variant: Variant, placed: Placed, named: _Named, now: float) -> Holding:
+def _holding(track: TrackOrder, placed: Placed, there: Bytes, now: float) -> Holding:
     """The index entry of a published file: what the file itself shows of its audio, never what a peer said of it."""
     path = Path(placed.path)
     found = path.stat(follow_symlinks=False)
@@ -334,8 +358,8 @@ def _holding(track: TrackOrder, variant: Variant, placed: Placed, named: _Named,
     except audio.NotAudioError:
         facts = None
     return Holding(
-        root=named.root,
-        size=variant.size,
+        root=there.root,
+        size=there.size,
         recording=track.want.recording,
         path=placed.path,
         codec=facts.codec if facts else "",
@@ -343,11 +367,11 @@ def _holding(track: TrackOrder, variant: Variant, placed: Placed, named: _Named,
         lossless=facts.lossless if facts else False,
         bitrate_bps=facts.bitrate_bps if facts else 0,
         duration_ms=facts.duration_ms if facts else 0,
-        sha256=named.sha256 or Sha256(""),
+        sha256=there.sha256 or Sha256(""),
         device=found.st_dev,
         inode=found.st_ino,
         mtime_ns=found.st_mtime_ns,
-        chunk_hashes=b"".join(named.chunk_hashes),
+        chunk_hashes=b"".join(there.chunk_hashes),
         added_at=now,
     )
 
@@ -363,17 +387,3 @@ def _extension(track: TrackOrder, variant: Variant) -> str:
     """The container by its usual extension; a peer says it, so only plain letters and digits are taken."""
     said = track.stem.rpartition(".")[2] if track.extension is not None else variant.container or variant.codec
     return said.lower() if re.fullmatch(r"[A-Za-z0-9]{1,5}", said) else "bin"
-
-
-def _wrong_content(hashes: FileHashes, variant: Variant) -> str:
-    """Why a file is not the variant; empty = it is."""
-    if variant.root and hashes.root != variant.root:
-        return f"the file's root is {hashes.root}, expected {variant.root}"
-    if variant.sha256 and hashes.sha256 != variant.sha256:
-        return f"the file's SHA-256 is {hashes.sha256}, expected {variant.sha256}"
-    return ""
-
-
-def _holds(existing: int, size: int, root: Root) -> bool:
-    """Whether the file behind `existing` has exactly the bytes that `root` names."""
-    return os.fstat(existing).st_size == size and hash_file(existing, size).root == root

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reconciler.ids import JobId, TrackPosition
+from reconciler.library.tag_map import TrackTags
 from reconciler.manifests.model import Constraints
 from reconciler.sources.base import Want
 
@@ -25,6 +26,8 @@ class TrackOrder:
     """None = the extension follows from the chosen variant's container (`.flac`)."""
     duration_ms: int | None = None
     """What MusicBrainz says; compared with the file's own within `Constraints.duration_tolerance_ms`."""
+    tags: TrackTags | None = None
+    """What is written into a copy of it that is published in its place; None = it is published as it came."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

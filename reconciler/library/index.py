@@ -1,8 +1,8 @@
 """Which recordings and roots we hold and may share, and where the file of each lies.
 
-Owns: the rows of `holdings`, and opening a held file only while it is still the one that was hashed. Never: hashes
-(overlay.filehash), and reads no byte of a file: whether a file is the one that was indexed is a question of its device,
-inode, size and modification time alone, because hashing at each request would cost more than sending.
+Owns: the rows of `holdings` and `tagged_files`, and opening a held file only while it is still the one that was hashed.
+Never: hashes (overlay.filehash), and reads no byte of a file: whether a file is the one that was indexed is a question
+of its device, inode, size and modification time alone, because hashing at each request would cost more than sending.
 
 Everything here blocks; callers with a loop use a thread.
 """
@@ -84,6 +84,20 @@ class HeldFile:
     mtime_ns: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaggedFile:
+    """A file that was tagged before it got its name, and what it was made of."""
+
+    root: Root
+    size: int
+    original_root: Root
+    original_sha256: Sha256
+    """Empty for a large file."""
+    original_size: int
+    variant_id: str
+    """By which the engine knew what was fetched."""
+
+
 class LibraryIndex:
     """The files that we hold, by root and by recording."""
 
@@ -114,6 +128,29 @@ class LibraryIndex:
             "recording = ? ORDER BY lossless DESC, bitrate_bps DESC, root LIMIT ?",
             (recording, HOLDINGS_PER_RECORDING_MAX),
         )
+
+    def add_tagged(self, tagged: TaggedFile) -> None:
+        """Remember what a tagged file was made of; durable when this returns, which must be before it has its name."""
+        row = (
+            tagged.root,
+            tagged.size,
+            tagged.original_root,
+            tagged.original_sha256,
+            tagged.original_size,
+            tagged.variant_id,
+        )
+        query = "INSERT OR REPLACE INTO tagged_files VALUES (?, ?, ?, ?, ?, ?)"
+        self._database.write(lambda connection: connection.execute(query, row).rowcount).result()
+
+    def tagged_of(self, *, original_root: Root | None, variant_id: str) -> tuple[TaggedFile, ...]:
+        """The tagged files that were made of these bytes, or of this variant."""
+        query = "SELECT * FROM tagged_files WHERE original_root = ? OR variant_id = ? ORDER BY root"
+        values = (original_root or "", variant_id)
+        rows = self._database.read(lambda connection: connection.execute(query, values).fetchall())
+        try:
+            return tuple(_tagged_of(row) for row in rows)
+        except (TypeError, ValueError) as error:
+            raise damaged(self._database.path, f"holds an impossible tagged file: {error}") from error
 
     def open(self, root: Root) -> tuple[int, Holding]:
         """Open the file that `root` names to read; the caller closes the descriptor.
@@ -275,6 +312,20 @@ def _holding_of(row: Row) -> Holding:
         mtime_ns=_whole(mtime),
         chunk_hashes=hashes,
         added_at=float(_whole(at)),
+    )
+
+
+def _tagged_of(row: Row) -> TaggedFile:
+    root, size, original_root, original_sha256, original_size, variant_id = row
+    if not is_root(str(root)) or not is_root(str(original_root)):
+        raise ValueError(f"{root!r} of {original_root!r} is no file")
+    return TaggedFile(
+        root=Root(str(root)),
+        size=_whole(size),
+        original_root=Root(str(original_root)),
+        original_sha256=Sha256(str(original_sha256)),
+        original_size=_whole(original_size),
+        variant_id=str(variant_id),
     )
 
 

@@ -5,11 +5,11 @@ Owns: the values. Never: reads an answer (musicbrainz.parse), asks for one (musi
 The words are those of MusicBrainz: https://musicbrainz.org/doc/MusicBrainz_Database/Schema
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from reconciler.errors import MusicBrainzError
-from reconciler.ids import Mbid
+from reconciler.ids import Mbid, TrackPosition
 from reconciler.manifests.model import Track
 
 SubjectKind = Literal["release", "artist", "label"]
@@ -51,6 +51,10 @@ class ListedTrack:
     artist: str
     """The names of its credit, joined."""
     is_video: bool
+    mbid: Mbid | None = None
+    """Of the track itself, which is not its recording; None where that was not said."""
+    artists: tuple[Mbid, ...] = ()
+    """Of its credit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +150,34 @@ class SkippedTrack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrackFacts:
+    """What is known of a track besides what a manifest says of it."""
+
+    mbid: Mbid | None
+    artists: tuple[Mbid, ...]
+    media: str
+    """The format of its medium."""
+    tracks: int
+    """How many its medium has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseFacts:
+    """What is known of a release besides what names it: for tags."""
+
+    group: Mbid | None = None
+    artists: tuple[Mbid, ...] = ()
+    date: str = ""
+    original_date: str = ""
+    types: tuple[str, ...] = ()
+    status: str = ""
+    country: str = ""
+    barcode: str = ""
+    tracks: dict[TrackPosition, TrackFacts] = field(default_factory=dict)
+    """Of those that are fetched."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedRelease:
     """What one generation of a job fetches of a release: it stays so, whatever is edited at MusicBrainz meanwhile."""
 
@@ -158,6 +190,8 @@ class ResolvedRelease:
     year: int | None
     tracks: tuple[Track, ...]
     skipped: tuple[SkippedTrack, ...]
+    facts: ReleaseFacts = field(default_factory=ReleaseFacts)
+    """Empty where it was looked up by a version that did not ask for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,14 +115,19 @@ def _track(fields: "_Fields") -> ListedTrack:
     if position is None:
         fields.refuse("position", "is missing")
     length = fields.number("length", high=_COUNT_MAX * 1000)
+    artist, artists = _credit(fields)
+    if not artist:
+        artist, artists = _credit(recording)
     return ListedTrack(
         position=position,
         title=fields.title("title", otherwise=recording.text("title")),
         recording=recording.mbid("id"),
         # MusicBrainz has lengths of weeks; a track that long has none that could be compared.
         length_ms=length if length and length <= _LENGTH_MS_MAX else None,
-        artist=_credit(fields)[0] or _credit(recording)[0],
+        artist=artist,
         is_video=recording.flag("video"),
+        mbid=fields.mbid("id") if fields.raw("id") else None,
+        artists=artists,
     )
 
 

@@ -16,7 +16,15 @@ from typing import Any
 
 from reconciler.ids import JobId, Mbid, TrackPosition, is_mbid
 from reconciler.manifests.model import Track
-from reconciler.musicbrainz.model import ChosenRelease, Resolved, ResolvedRelease, ResolvedReleases, SkippedTrack
+from reconciler.musicbrainz.model import (
+    ChosenRelease,
+    ReleaseFacts,
+    Resolved,
+    ResolvedRelease,
+    ResolvedReleases,
+    SkippedTrack,
+    TrackFacts,
+)
 from reconciler.state.database import Database, damaged
 
 # 5,000 tracks with the longest titles are 6 MB.
@@ -110,6 +118,7 @@ def resolution_of(kind: str, document: bytes) -> Resolved:
         year=_number(said["year"]),
         tracks=tuple(_track(each) for each in said["tracks"]),
         skipped=tuple(_skipped(each) for each in said["skipped"]),
+        facts=_facts(said["facts"]) if "facts" in said else ReleaseFacts(),
     )
 
 
@@ -129,6 +138,26 @@ def _track(said: dict[str, Any]) -> Track:
         artist=_text(said["artist"]),
         medium=_number(said["medium"]),
         medium_position=_number(said["medium_position"]),
+    )
+
+
+def _facts(said: dict[str, Any]) -> ReleaseFacts:
+    texts = {name: _text(said[name]) for name in ("date", "original_date", "status", "country", "barcode")}
+    return ReleaseFacts(
+        group=_mbid_if_any(said["group"]),
+        artists=tuple(_mbid(each) for each in said["artists"]),
+        types=tuple(_text(each) for each in said["types"]),
+        tracks={TrackPosition(int(position)): _track_facts(each) for position, each in said["tracks"].items()},
+        **texts,
+    )
+
+
+def _track_facts(said: dict[str, Any]) -> TrackFacts:
+    return TrackFacts(
+        mbid=_mbid_if_any(said["mbid"]),
+        artists=tuple(_mbid(each) for each in said["artists"]),
+        media=_text(said["media"]),
+        tracks=_number(said["tracks"]) or 0,
     )
 
 
@@ -155,6 +184,10 @@ def _mbid(value: object) -> Mbid:
     if not isinstance(value, str) or not is_mbid(value):
         raise ValueError(f"{value!r} is no MusicBrainz id")
     return Mbid(value)
+
+
+def _mbid_if_any(value: object) -> Mbid | None:
+    return None if value is None else _mbid(value)
 
 
 def _text(value: object) -> str:

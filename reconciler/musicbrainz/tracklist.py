@@ -8,7 +8,16 @@ marks one as a video. Pregaps and data tracks stand outside of a medium's track 
 
 from reconciler.ids import TrackPosition
 from reconciler.manifests.model import Track
-from reconciler.musicbrainz.model import ListedTrack, Medium, Release, ResolvedRelease, SkippedTrack, year_of
+from reconciler.musicbrainz.model import (
+    ListedTrack,
+    Medium,
+    Release,
+    ReleaseFacts,
+    ResolvedRelease,
+    SkippedTrack,
+    TrackFacts,
+    year_of,
+)
 
 # Media whose every track is a picture with sound, whether or not somebody has marked the recordings as videos.
 # https://musicbrainz.org/doc/Release/Format
@@ -24,6 +33,7 @@ _DATA_TITLE = "[data track]"
 def resolved_release(release: Release, *, asked: str) -> ResolvedRelease:
     """What is fetched of `release`, which was asked for as `asked`."""
     tracks: list[Track] = []
+    facts: dict[TrackPosition, TrackFacts] = {}
     skipped: list[SkippedTrack] = []
     position = 0
     for medium in release.media:
@@ -35,6 +45,9 @@ def resolved_release(release: Release, *, asked: str) -> ResolvedRelease:
                 skipped.append(_skipped(medium, listed, why))
             else:
                 tracks.append(_track(release, medium, listed, position))
+                facts[TrackPosition(position)] = TrackFacts(
+                    mbid=listed.mbid, artists=listed.artists, media=medium.format, tracks=medium.track_count
+                )
         skipped += [_skipped(medium, each, "it is data, not audio") for each in medium.data_tracks]
     date = release.group.first_release_date if release.group is not None else ""
     return ResolvedRelease(
@@ -45,6 +58,23 @@ def resolved_release(release: Release, *, asked: str) -> ResolvedRelease:
         year=year_of(date) or year_of(release.date),
         tracks=tuple(tracks),
         skipped=tuple(skipped),
+        facts=_facts(release, facts),
+    )
+
+
+def _facts(release: Release, tracks: dict[TrackPosition, TrackFacts]) -> ReleaseFacts:
+    group = release.group
+    types = () if group is None else (*((group.primary_type,) if group.primary_type else ()), *group.secondary_types)
+    return ReleaseFacts(
+        group=None if group is None else group.mbid,
+        artists=release.artists,
+        date=release.date,
+        original_date="" if group is None else group.first_release_date,
+        types=types,
+        status=release.status,
+        country=release.country,
+        barcode=release.barcode,
+        tracks=tracks,
     )
 
 

@@ -31,6 +31,7 @@ from reconciler.manifests.model import (
     WantedFile,
 )
 from reconciler.musicbrainz.model import ChosenRelease, Resolved, ResolvedRelease, ResolvedReleases, Subject
+from reconciler.reconcile.tagging import tags_of
 from reconciler.sources.base import Want, Words
 from reconciler.state.records import Artifact
 
@@ -52,6 +53,8 @@ class Places:
     """When the files of a release become visible."""
     soulseek: bool
     """Whether it takes part in Soulseek."""
+    write_tags: bool = False
+    """Whether the files of a release are tagged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,9 +190,9 @@ def _tracks_of(
         case MbReleaseSpec(tracks=None):
             if not isinstance(resolved, ResolvedRelease) or resolved.asked != spec.mb_release_id:
                 return Subject(kind="release", mbid=spec.mb_release_id)
-            return _release_orders(as_listed(spec, resolved), places.naming, year=resolved.year)
+            return _release_orders(as_listed(spec, resolved), places, resolved)
         case MbReleaseSpec():
-            return _release_orders(spec, places.naming)
+            return _release_orders(spec, places, None)
         case MultiSourceSpec():
             return _without_soulseek(spec, places) or _file_orders(spec)
         case _:
@@ -212,10 +215,17 @@ def as_listed(spec: MbReleaseSpec, resolved: ResolvedRelease) -> MbReleaseSpec:
     return replace(spec, title=title, artist=artist, tracks=resolved.tracks)
 
 
-def _release_orders(spec: MbReleaseSpec, naming: str, *, year: int | None = None) -> tuple[TrackOrder, ...]:
+def _release_orders(spec: MbReleaseSpec, places: Places, resolved: ResolvedRelease | None) -> tuple[TrackOrder, ...]:
     tracks = spec.tracks or ()
     discs = max((track.medium or 1 for track in tracks), default=1)
-    return tuple(_track_order(track, spec, naming=naming, discs=discs, year=year) for track in tracks)
+    year = None if resolved is None else resolved.year
+    orders = tuple(_track_order(track, spec, naming=places.naming, discs=discs, year=year) for track in tracks)
+    if not places.write_tags:
+        return orders
+    return tuple(
+        replace(order, tags=tags_of(track, spec, resolved, discs=discs))
+        for order, track in zip(orders, tracks, strict=True)
+    )
 
 
 def _subject_of(spec: DiscographySpec | LabelCrateSpec) -> Subject:

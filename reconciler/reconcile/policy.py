@@ -27,6 +27,7 @@ def policy_of(settings: Settings, *, root: PurePosixPath, hostname: str) -> Poli
             naming=naming,
             publish=settings.library.publish,
             soulseek=settings.soulseek.enabled,
+            write_tags=settings.library.write_tags,
         ),
         node=Node(name=settings.node.name or hostname, labels=settings.node.labels),
         retry_interval_s=settings.retry.interval_s,

@@ -392,6 +392,29 @@ def _soulseek_report(database: "sqlite_utils.Database") -> None:
     database.execute(_SOULSEEK_REPORT)
 
 
+# Files that were tagged before they got their names, and the bytes that they were made of: so that a file which is
+# there is known for what was wanted. A row is written before its file has its name.
+_TAGGED_FILES = """
+CREATE TABLE tagged_files (
+    root            TEXT PRIMARY KEY,           -- BEP 52 root of the tagged file
+    size            INTEGER NOT NULL,
+    original_root   TEXT NOT NULL,              -- of what was fetched
+    original_sha256 TEXT NOT NULL,              -- empty for a large file
+    original_size   INTEGER NOT NULL,
+    variant_id      TEXT NOT NULL               -- by which the engine knew what was fetched
+) WITHOUT ROWID
+"""
+
+
+def _tags(database: "sqlite_utils.Database") -> None:
+    for statement in (
+        _TAGGED_FILES,
+        "CREATE INDEX tagged_files_by_original ON tagged_files (original_root)",
+        "CREATE INDEX tagged_files_by_variant ON tagged_files (variant_id)",
+    ):
+        database.execute(statement)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     _first_album,
     _life_of_a_manifest,
@@ -400,6 +423,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _musicbrainz,
     _hooks,
     _soulseek_report,
+    _tags,
 )
 """In order, only ever appended to: a file with version N has had the first N."""
 

@@ -54,6 +54,7 @@ def test_a_new_file_gets_every_table(connection):
         "soulseek_users",
         "soulseek_wrong_files",
         "SwarmEvents",
+        "tagged_files",
     }
     assert version_of(connection) == len(migrations.MIGRATIONS)
 
