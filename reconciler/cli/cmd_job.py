@@ -11,6 +11,7 @@ from reconciler.cli.cmd_job_edit import cancel, resume, retry, suspend
 from reconciler.cli.cmd_job_explain import explain
 from reconciler.cli.cmd_job_new import new
 from reconciler.cli.context import Context, state_options
+from reconciler.cli.finishing import job_ids
 from reconciler.cli.render import megabytes, shown
 from reconciler.cli.render_trace import format_summary
 from reconciler.clock import rfc3339
@@ -32,7 +33,7 @@ for command in (new, import_, export_, explain, suspend, resume, cancel, retry):
 
 
 @job.command()
-@click.argument("job_id")
+@click.argument("job_id", shell_complete=job_ids)
 @state_options
 def show(context: Context, job_id: str) -> None:
     """Show what is known of a job: its tracks, where their files are, its conditions.
@@ -53,7 +54,7 @@ def show(context: Context, job_id: str) -> None:
 
 
 @job.command()
-@click.argument("job_id")
+@click.argument("job_id", shell_complete=job_ids)
 @click.option("--events", is_flag=True, help="Every event, one line each: timestamp|type|action|peer|bytes|error.")
 @state_options
 def trace(context: Context, job_id: str, *, events: bool) -> None:

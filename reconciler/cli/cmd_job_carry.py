@@ -16,6 +16,7 @@ import click
 from rich.table import Table
 
 from reconciler.cli.context import Context, state_options
+from reconciler.cli.finishing import job_ids
 from reconciler.cli.render import shown
 from reconciler.clock import SystemClock
 from reconciler.errors import ExitCode, InvalidInputError, NotFoundError
@@ -36,7 +37,7 @@ _IDS_SHOWN_MAX = 5
 
 
 @click.command("export", short_help="Write a job's manifest, with its status, to take it elsewhere.")
-@click.argument("job_id")
+@click.argument("job_id", shell_complete=job_ids)
 @click.option(
     "--output", metavar="FILE", default="", help="A file; - is standard output. Else it goes to jobs/exported."
 )

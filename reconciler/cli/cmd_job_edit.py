@@ -10,6 +10,7 @@ import click
 
 from reconciler.cli.cmd_job_carry import resume_from
 from reconciler.cli.context import Context, state_options
+from reconciler.cli.finishing import job_ids
 from reconciler.cli.render import shown
 from reconciler.clock import SystemClock
 from reconciler.errors import InvalidInputError
@@ -19,7 +20,7 @@ from reconciler.state.records import JobRecord
 
 
 @click.command(short_help="Let a job rest until it is resumed, or until a time.")
-@click.argument("job_id")
+@click.argument("job_id", shell_complete=job_ids)
 @click.option("--reason", metavar="TEXT", default="", help="Why; shown wherever the job is.")
 @click.option("--until", metavar="TIME", default="", help="2026-12-01T00:00:00Z, or how long from now: 90m, 12h, 3d.")
 @state_options
@@ -39,7 +40,7 @@ def suspend(context: Context, job_id: str, *, reason: str, until: str) -> None:
 
 
 @click.command(short_help="Let a suspended job go on; or go on here with the jobs of a folder.")
-@click.argument("job_id", required=False)
+@click.argument("job_id", required=False, shell_complete=job_ids)
 @click.option(
     "--from",
     "folder",
@@ -70,7 +71,7 @@ def resume(context: Context, job_id: str | None, *, folder: Path | None) -> None
 
 
 @click.command(short_help="End a job for good; what is published stays.")
-@click.argument("job_id")
+@click.argument("job_id", shell_complete=job_ids)
 @state_options
 def cancel(context: Context, job_id: str) -> None:
     """Write `desired_state: cancelled` into the job's manifest: it is stopped and its manifest moves to jobs/completed.
@@ -85,7 +86,7 @@ def cancel(context: Context, job_id: str) -> None:
 
 
 @click.command(short_help="Try a failed or stalled job again now.")
-@click.argument("job_id")
+@click.argument("job_id", shell_complete=job_ids)
 @state_options
 def retry(context: Context, job_id: str) -> None:
     """Write the time into `reconcile_requested_at` of the job's manifest: whoever sees a new text there tries again.

@@ -9,6 +9,7 @@ import click
 
 from reconciler.cli.context import Context, state_options
 from reconciler.cli.explanation import Explanation, Hold
+from reconciler.cli.finishing import job_ids
 from reconciler.cli.outlook import Outlook, looking_out
 from reconciler.cli.render_outlook import Verdict, verdict_of
 from reconciler.clock import rfc3339
@@ -25,7 +26,7 @@ _LEFT = "a job in jobs/completed is left alone; move its manifest back to jobs/a
 
 
 @click.command(short_help="Say why a job is as it is, and what comes next.")
-@click.argument("job_id")
+@click.argument("job_id", shell_complete=job_ids)
 @state_options
 def explain(context: Context, job_id: str) -> None:
     """Say what a daemon would do about a job now and why, what holds it, when it is tried again, what last went wrong.

@@ -27,7 +27,7 @@ Exit codes: 0 ok, 1 failure, 2 invalid input or usage, 3 not everything complete
 
 
 CommandName = Literal[
-    "demo", "init", "run", "validate", "plan", "status", "job", "peers", "hooks", "simulate", "git-filter"
+    "demo", "init", "run", "validate", "plan", "status", "job", "peers", "hooks", "simulate", "completion", "git-filter"
 ]
 
 
@@ -46,7 +46,7 @@ class Commands(click.Group):
         return _load(cmd_name) if cmd_name in get_args(CommandName) else None  # type: ignore[arg-type]
 
 
-def _load(name: CommandName) -> click.Command:  # noqa: C901, PLR0911 - one for each command
+def _load(name: CommandName) -> click.Command:  # noqa: C901, PLR0911, PLR0912 - one for each command
     # ruff: noqa: PLC0415 - late on purpose, see Commands
     match name:
         case "demo":
@@ -89,6 +89,10 @@ def _load(name: CommandName) -> click.Command:  # noqa: C901, PLR0911 - one for 
             from reconciler.cli.cmd_simulate import simulate
 
             return simulate
+        case "completion":
+            from reconciler.cli.cmd_completion import completion
+
+            return completion
         case "git-filter":
             from reconciler.cli.cmd_git_filter import git_filter
 
