@@ -19,6 +19,7 @@ Begin here:
   reconciler demo                      see it work: no network, half a minute
   reconciler init --root ~/music       make the folders
   reconciler run --root ~/music        start the daemon
+  reconciler doctor --root ~/music     what is in its way, and what to do
 
 \b
 Exit codes: 0 ok, 1 failure, 2 invalid input or usage, 3 not everything completed, 4 not found,
@@ -27,7 +28,19 @@ Exit codes: 0 ok, 1 failure, 2 invalid input or usage, 3 not everything complete
 
 
 CommandName = Literal[
-    "demo", "init", "run", "validate", "plan", "status", "job", "peers", "hooks", "simulate", "completion", "git-filter"
+    "demo",
+    "init",
+    "run",
+    "validate",
+    "plan",
+    "status",
+    "job",
+    "peers",
+    "hooks",
+    "doctor",
+    "simulate",
+    "completion",
+    "git-filter",
 ]
 
 
@@ -89,6 +102,10 @@ def _load(name: CommandName) -> click.Command:  # noqa: C901, PLR0911, PLR0912 -
             from reconciler.cli.cmd_simulate import simulate
 
             return simulate
+        case "doctor":
+            from reconciler.cli.cmd_doctor import doctor
+
+            return doctor
         case "completion":
             from reconciler.cli.cmd_completion import completion
 

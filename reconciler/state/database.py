@@ -152,6 +152,10 @@ class Database:
                     connection.execute("ROLLBACK")
                 self._idle_readers.append(connection)
 
+    def check(self) -> None:
+        """Look at the structure of the whole file, a second for each gigabyte; raises StateDamagedError."""
+        self.read(lambda connection: _check(connection, self.path))
+
     def close(self) -> None:
         """Finish the queued writes, then close every connection; the last empties the WAL. Twice is as once."""
         with self._closing:
