@@ -4,6 +4,7 @@ Owns: starting and ending these, and waiting for what they tell. Never: checks a
 """
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import os
@@ -53,6 +54,16 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def sockets_of(process_id, state):
+    """Local addresses of a process's TCP sockets in a state, as the kernel has both: 01 = connected, 0A = listening."""
+    inodes = set()
+    for each in Path(f"/proc/{process_id}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it has closed this one meanwhile
+            inodes.add(str(each.readlink()))
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [row[1] for row in rows if row[3] == state and f"socket:[{row[9]}]" in inodes]
 
 
 class SoulseekRig:

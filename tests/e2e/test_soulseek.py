@@ -8,7 +8,7 @@ import time
 
 import pytest
 from overlay_world import hold
-from soulseek_rig import Nicotine, SoulseekRig, free_port, nicotine_folder, until
+from soulseek_rig import Nicotine, SoulseekRig, free_port, nicotine_folder, sockets_of, until
 from soulseek_server import SoulseekServer
 
 from reconciler.engine.events import ChunkArrived, PeerConnected, PeerQueued, TransferEnded, TransferFailed
@@ -75,7 +75,10 @@ def make_nicotine(tmp_path, server, installed, music):
 
 
 def test_a_file_comes_from_nicotine_from_any_chunk_on(make_rig, make_nicotine):
-    """Found, asked for, received and written: from the first chunk, and from one in the middle, byte for byte."""
+    """Found, asked for, received and written: from the first chunk, and from one in the middle, byte for byte.
+
+    Nicotine+ opens two connections for a file: afterwards neither is left, only those to the server and for messages.
+    """
     make_nicotine()
     rig = make_rig().online()
     files = {each.path: each for each in rig.search("artist testsong")}
@@ -92,6 +95,7 @@ def test_a_file_comes_from_nicotine_from_any_chunk_on(make_rig, make_nicotine):
     rig.path.detach(part)
     assert hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256(DATA).digest()
     assert rig.ledger.may_ask("uploader", NAME, SIZE)[0] == ""
+    until(lambda: len(sockets_of(rig.path.process_id, "01")) <= 2, patience_s=20)
 
 
 def test_a_cancelled_read_can_begin_again_at_once(make_rig, make_nicotine, tmp_path):

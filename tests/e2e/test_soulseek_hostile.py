@@ -205,6 +205,20 @@ def test_hostile_peers_cost_nothing_and_an_honest_download_goes_on(rig, honest, 
     print(f"grown: {grown}, longest halt: {seen['blocked_s'] * 1000:.0f} ms")
 
 
+def test_our_list_is_not_packed_again_and_again(honest):
+    """Who asks ten times gets it once; the question after these is answered."""
+    stranger = Stranger(honest)
+    stranger.send(frame(4) * 10 + frame(15))
+    codes = []
+    with stranger.socket.makefile("rb") as stream:
+        while 16 not in codes:
+            length, code = struct.unpack("<II", stream.read(8))
+            stream.read(length - 4)
+            codes.append(code)
+    stranger.socket.close()
+    assert codes == [5, 16]
+
+
 def test_names_of_strangers_never_become_paths(rig, server, tmp_path):
     """What they offer is found as it is named or left out; fetching it writes into the part and nowhere else."""
     ready = threading.Event()

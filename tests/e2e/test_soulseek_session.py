@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from soulseek_rig import SoulseekRig, free_port, until
+from soulseek_rig import SoulseekRig, free_port, sockets_of, until
 from soulseek_server import SoulseekServer
 
 from reconciler.clock import SystemClock
@@ -107,23 +107,13 @@ def test_the_environment_does_not_reach_the_library_nor_the_password_anybody(mak
 def test_nothing_is_listened_on_without_a_port(make_rig):
     """Port 0 opens none; a port is opened at the address that was given, and its number told."""
     rig = make_rig().online()
-    assert listened_on(rig) == []
+    assert sockets_of(rig.path.process_id, "0A") == []
     assert rig.path.status.listen_port == 0
     rig.close()
     port = free_port()
     rig = make_rig(listen_host="127.0.0.1", listen_port=port).online()
-    assert listened_on(rig) == [f"0100007F:{port:04X}"]
+    assert sockets_of(rig.path.process_id, "0A") == [f"0100007F:{port:04X}"]
     assert rig.path.status.listen_port == port
-
-
-def listened_on(rig):
-    """Addresses on which the process listens, as the kernel writes them."""
-    inodes = {str(each.readlink()) for each in Path(f"/proc/{rig.path.process_id}/fd").iterdir()}
-    return [
-        line.split()[1]
-        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
-        if line.split()[3] == "0A" and f"socket:[{line.split()[9]}]" in inodes
-    ]
 
 
 def test_the_server_sees_no_more_searches_than_the_budget(make_rig, server, monkeypatch):

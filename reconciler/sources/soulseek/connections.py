@@ -21,6 +21,7 @@ from aioslsk.user.model import UserStatus
 from aioslsk.utils import ticket_generator
 
 from reconciler.sources.soulseek.account import Account
+from reconciler.sources.soulseek.browsing import BrowseBudget
 from reconciler.sources.soulseek.download import DownloadError
 from reconciler.sources.soulseek.guards import Broken
 from reconciler.sources.soulseek.line import ReadFault
@@ -69,6 +70,7 @@ class Connections(Network):
 
     def __init__(self, hears: Hears, settings: Settings, events: Any) -> None:
         self._hears = hears
+        self._browsing = BrowseBudget()
         super().__init__(settings, events)
         self._ticket_generator = ticket_generator(secrets.randbits(31))
 
@@ -103,6 +105,8 @@ class Connections(Network):
         """Hand on what came: an answer to a search to us, everything else to the library as well."""
         if isinstance(message, Broken):
             await connection.disconnect(CloseReason.READ_ERROR)
+        elif not self._is_answered(message, connection):
+            return
         elif isinstance(message, SearchReply):
             self._hears.answered(message)
             if not self._hears.has_download_from(connection.username):
@@ -115,6 +119,15 @@ class Connections(Network):
                 self._hears.user_is(message.username, online=message.status != UserStatus.OFFLINE.value)
             elif isinstance(message, messages.ExcludedSearchPhrases.Response):
                 self._hears.phrases(message.phrases)
+
+    def _is_answered(self, message: Any, connection: Any) -> bool:
+        """Whether a message is heard: who asks for our list of files again and again gets no answer."""
+        now = asyncio.get_running_loop().time()
+        if isinstance(message, messages.PeerSharesRequest.Request):
+            return self._browsing.may_send_list(connection.username or "", now)
+        if isinstance(message, messages.PeerDirectoryContentsRequest.Request):
+            return self._browsing.may_send_folder(now)
+        return True
 
 
 class FileStream:
