@@ -4,7 +4,8 @@ Owns: what a file is (codec, container, length), and the verdict on it. Never: t
 which variant is wanted (engine.variants).
 
 The bytes come from strangers: headers are read within a budget (library.bounded), and only FLAC is proven, by decoding
-it (library.flac); of other formats the headers alone are compared.
+it (library.flac). MP3, Vorbis and Opus are decoded to their end (library.lossy): what is missing is found, and nothing
+is proven. Of other formats the headers alone are compared.
 """
 
 import struct
@@ -13,10 +14,15 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import mutagen
+from mutagen.mp3 import BitrateMode
 
 from reconciler.errors import Fault, ReconcilerError
 from reconciler.library.bounded import BoundedReader, opened
 from reconciler.library.flac import FlacStream, find_fault, read_stream, zero_run
+from reconciler.library.lossy import DECODED, Decoded, decode
+
+# What may be missing of the stated length: encoders count their delay and padding in or not, a tenth of a second each.
+MISSING_S_MAX = 0.5
 
 # What mutagen lets through on broken files besides its own error, seen by flipping bytes of real ones; ArithmeticError
 # is for a stated length of infinity.
@@ -64,6 +70,10 @@ class AudioFacts:
     bit_depth: int
     """0 where the codec has none."""
     channels: int
+    states_length: bool = True
+    """Whether the file says how long it is. For an MP3 without a count of its frames that is guessed by the first ones,
+    and libsndfile stops where it guesses the end, too: decoding such a file would show nothing.
+    """
 
 
 Refusal = Literal[
@@ -99,7 +109,7 @@ def probe(file: Path | int) -> AudioFacts:
 def check(file: Path | int, *, container: str, duration_ms: int | None, tolerance_ms: int) -> AudioVerdict:
     """Judge a whole file: readable, of this container (empty = any) and length (None = any), each FLAC sample right.
 
-    Blocks while a FLAC is decoded. Raises OSError where the disk fails.
+    Blocks while the file is decoded. Raises OSError where the disk fails.
     """
     with opened(file) as reader:
         try:
@@ -111,6 +121,8 @@ def check(file: Path | int, *, container: str, duration_ms: int | None, toleranc
                 return AudioVerdict(code="not audio", reason=broken.message)
             return AudioVerdict(code="zero-filled", reason=f"there are only zero bytes from byte {gap} on")
         verdict = _judge_headers(facts, container.lower(), duration_ms, tolerance_ms)
+        if verdict.ok and facts.codec in DECODED and facts.states_length:
+            return _judge_decoded(facts, decode(reader))
         if not verdict.ok or stream is None or not stream.decodable:
             return verdict
         fault = find_fault(reader, stream)
@@ -128,6 +140,17 @@ def _judge_headers(facts: AudioFacts, container: str, duration_ms: int | None, t
         reason = f"it is {length:.1f} s long; {wanted:.1f} s are wanted, give or take {tolerance:.1f} s"
         return AudioVerdict(code="wrong duration", reason=reason, facts=facts)
     return AudioVerdict(code=None, facts=facts)
+
+
+def _judge_decoded(facts: AudioFacts, decoded: Decoded) -> AudioVerdict:
+    """Whether all of a lossy file is there; what a decoder stumbles over behind it, as a rule tags, does not matter."""
+    stated_s = facts.duration_ms / 1000
+    if stated_s - decoded.seconds <= MISSING_S_MAX:
+        return AudioVerdict(code=None, facts=facts)
+    good = f"{decoded.seconds:.1f} s of {stated_s:.1f} s can be decoded"
+    if decoded.failure:
+        return AudioVerdict(code="damaged", reason=f"{good}: {decoded.failure}", facts=facts)
+    return AudioVerdict(code="truncated", reason=good, facts=facts)
 
 
 def _flac_stream(reader: BoundedReader) -> FlacStream | None:
@@ -170,6 +193,7 @@ def _facts_of(kind: str, info: Any) -> AudioFacts:
     else:
         codec, container, lossless = _FORMATS[kind]
     return AudioFacts(
+        states_length=getattr(info, "bitrate_mode", None) is not BitrateMode.UNKNOWN,
         codec=codec,
         container=container,
         lossless=lossless,

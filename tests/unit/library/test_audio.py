@@ -3,6 +3,7 @@
 import hashlib
 import os
 import random
+import re
 import struct
 import tracemalloc
 from pathlib import Path
@@ -179,6 +180,46 @@ def test_other_formats_are_probed(tmp_path, extension):
     assert not verdict.proven
     _, _, codec, lossless = OTHER_FORMATS[extension]
     assert (verdict.facts.codec, verdict.facts.container, verdict.facts.lossless) == (codec, extension, lossless)
+
+
+LOSSY = ("mp3", "ogg", "opus")
+HARM = {
+    "cut": lambda good: good[: len(good) // 2],
+    "hole": lambda good: good[: len(good) // 3] + bytes(len(good) // 3) + good[2 * (len(good) // 3) :],
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+@pytest.mark.parametrize("extension", LOSSY)
+def test_what_is_missing_of_a_lossy_file_is_found(tmp_path, extension, harm):
+    """By decoding it to its end; an Ogg that was cut states less itself, and is too short for what is wanted."""
+    path = write_other(tmp_path, extension)
+    path.write_bytes(HARM[harm](path.read_bytes()))
+    verdict = judge(path, container=extension)
+    if harm == "cut" and extension != "mp3":
+        assert verdict.code == "wrong duration"
+        return
+    assert verdict.code in ("damaged", "truncated")
+    assert re.match(r"\d\.\d s of \d\.\d s can be decoded", verdict.reason)
+
+
+def test_what_stands_behind_the_audio_is_no_damage(tmp_path):
+    """An MP3 with tags at its end, which the decoder takes for broken frames."""
+    path = write_other(tmp_path, "mp3")
+    tagged = path.read_bytes() + b"APETAGEX" + bytes(range(256)) * 40 + b"TAG" + bytes(125)
+    path.write_bytes(tagged)
+    assert judge(path, container="mp3").ok
+
+
+def test_an_mp3_without_a_count_of_its_frames_is_judged_by_its_headers(tmp_path):
+    """Its first bitrate says less than half of what it holds: neither that nor a decoder that believes it is proof."""
+    path = write_other(tmp_path, "mp3")
+    good = path.read_bytes()
+    count = good.index(b"\xff\xfb")
+    path.write_bytes(good[good.index(b"\xff\xfb", count + 100) :])
+    assert probe(path).duration_ms < 2000
+    assert not probe(path).states_length
+    assert judge(path, container="mp3", duration_ms=None).ok
 
 
 @pytest.mark.parametrize("extension", OTHER_FORMATS)
