@@ -266,6 +266,7 @@ class Attempt:
         self.check_whole()
 
     def _start_note(self, plan: ChunkPlan) -> Note:
+        matched = next((each.matched for each in self._offers.of(self.variant).values() if each.matched), "")
         return Note(
             type=EventType.TRACK_START,
             action="resumed" if self.receipts.prints else "started",
@@ -276,6 +277,7 @@ class Attempt:
                 "bytes": self.variant.size,
                 "codec": self.variant.codec,
                 "chosen": self._chosen,
+                **({"match": matched} if matched else {}),
                 "verified_by": "chunks" if self.chunk_hashes else "whole file",
                 "chunks_kept": len(self.receipts.prints),
                 "bytes_kept": plan.bytes_had,

@@ -5,13 +5,20 @@ Owns: the notes about peers, chunks and transfers. Never: decides whether one is
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from reconciler.engine.events import ChunkArrived, FailureCode, Note
 from reconciler.engine.peers import TIMED_OUT, Peer
 from reconciler.engine.schedule import Overdue
 from reconciler.engine.transfers import Transfer
-from reconciler.sources.base import PeerTrouble, Rejection
+from reconciler.sources.base import Offer, PeerTrouble, Rejection
 from reconciler.traces.model import EventType
+
+
+def offered_note(peer: Peer, offer: Offer) -> Note:
+    """A peer was met by its first offer: what that is, and why it is taken for what is wanted, where names say so."""
+    facts = {"what": offer.target, "match": offer.matched} if offer.matched else {}
+    return replace(peer_note(peer, EventType.PEER_DISCOVERED, "offered"), facts=dict(facts))
 
 
 def peer_note(peer: Peer, kind: EventType, action: str, *, code: str = "", message: str = "") -> Note:

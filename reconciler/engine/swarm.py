@@ -18,7 +18,7 @@ from reconciler.engine.events import (
     TransferFailed,
     TransferId,
 )
-from reconciler.engine.notes import failure_note, peer_note, queued_note, request_note
+from reconciler.engine.notes import failure_note, offered_note, peer_note, queued_note, request_note
 from reconciler.engine.order import PeerProgress
 from reconciler.engine.peers import INNOCENT, TIMED_OUT, Peer
 from reconciler.engine.schedule import Lease
@@ -78,7 +78,7 @@ class Swarm:
         )
         self.peers[offer.peer] = peer
         self.stirred.add(offer.peer)
-        self._out.append(peer_note(peer, EventType.PEER_DISCOVERED, "offered"))
+        self._out.append(offered_note(peer, offer))
         if prior.banned:
             self.ban(offer.peer, prior.banned)
         return True

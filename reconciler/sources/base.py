@@ -159,6 +159,8 @@ class Offer:
     folder: str = ""
     """Whose folder it lies in, where a peer shares whole albums: files of one folder are of one edition and encode."""
     availability: Availability = Availability()
+    matched: str = ""
+    """Why it is taken for what is wanted, with a score, where names had to be compared; for a trace."""
 
     @property
     def peer_name(self) -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import sqlite3
 import subprocess
 
@@ -144,6 +145,8 @@ def test_a_user_who_leaves_in_the_middle_costs_nothing_that_was_there(scene):
     assert len(chunks) == len(set(chunks)), "no chunk came twice"
     assert {each.source for each in scene.events("ChunkReceived")} == {"soulseek"}
     assert (scene.root / "jobs" / "completed" / "loud.yml").exists()
+    started = scene.events("TrackStart")
+    assert all(re.match(r"score (0\.9\d|1\.00): .*artist: named", each.metadata["match"]) for each in started)
     assert len(scene.server.searches) == 1
     assert "secret" not in json.dumps([each.metadata for each in scene.events()]) + output
 

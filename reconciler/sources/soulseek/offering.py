@@ -10,6 +10,7 @@ to have: everybody whom it names may bring a part of the same file.
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 from reconciler.ids import TrackPosition
 from reconciler.manifests.model import SoulseekSource
@@ -45,8 +46,8 @@ def claim_of(username: str, path: str, size: int) -> str:
     return hashlib.sha256(f"{username}\0{path}\0{size}".encode(errors="surrogatepass")).hexdigest()
 
 
-def found_offer(position: TrackPosition, file: SharedFile) -> Offer:
-    """The offer of a file that a search found."""
+def found_offer(position: TrackPosition, file: SharedFile, *, matched: str) -> Offer:
+    """The offer of a file that a search found, and why it is taken for what is wanted."""
     codec, lossless = CODECS.get(file.extension, ("", False))
     variant = Variant(
         root=None,
@@ -61,7 +62,8 @@ def found_offer(position: TrackPosition, file: SharedFile) -> Offer:
     said = Availability(
         free_slot=file.free_slot, queue_length=file.queue_length, speed_bytes_per_s=file.speed_bytes_per_s
     )
-    return _offer(position, variant, username=file.username, path=file.path, availability=said)
+    offer = _offer(position, variant, username=file.username, path=file.path)
+    return replace(offer, availability=said, matched=matched)
 
 
 def named_offers(want: Want) -> Iterator[Offer]:
@@ -75,9 +77,7 @@ def named_offers(want: Want) -> Iterator[Offer]:
             yield _offer(want.position, variant, username=source.username, path=source.filename)
 
 
-def _offer(
-    position: TrackPosition, variant: Variant, *, username: str, path: str, availability: Availability | None = None
-) -> Offer:
+def _offer(position: TrackPosition, variant: Variant, *, username: str, path: str) -> Offer:
     return Offer(
         position=position,
         peer=peer_key(username),
@@ -86,5 +86,4 @@ def _offer(
         endpoint=Endpoint(host=username, port=0, tls=False),
         target=path,
         folder="\\".join((username, path.rpartition("\\")[0])),
-        availability=availability or Availability(),
     )

@@ -43,6 +43,9 @@ RESULTS_MAX = 3000
 OFFERS_MAX = 1000
 REJECTIONS_MAX = 20
 
+# Reasons of one match, told with its offer: six of them are some 150 characters.
+REASONS_CHARACTERS_MAX = 400
+
 # Claims remembered until a verdict may come: the offers of 64 jobs that run at once, and some.
 CLAIMS_MAX = 100_000
 
@@ -63,6 +66,11 @@ class Match(Protocol):
     @property
     def score(self) -> float:
         """Higher fits better."""
+        ...
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What agreed and what was not known; may quote names from strangers."""
         ...
 
 
@@ -271,7 +279,10 @@ class SoulseekSource:
     def _offer(self, match: Match) -> Offer | None:
         file = match.file
         why_not, _ = self._ledger.may_ask(file.username, file.path, file.size)
-        return None if why_not else self._remembered(found_offer(match.position, file))
+        if why_not:
+            return None
+        matched = bounded(f"score {match.score:.2f}: {'; '.join(match.reasons)}", chars_max=REASONS_CHARACTERS_MAX)
+        return self._remembered(found_offer(match.position, file, matched=matched))
 
     def _remembered(self, offer: Offer) -> Offer:
         """The same offer, once it is known which file a verdict on it is of."""

@@ -38,8 +38,8 @@ class Match:
 
     position: TrackPosition
     file: object
-    score: float = 1.0
-    reasons: tuple[str, ...] = ()
+    score: float = 0.87
+    reasons: tuple[str, ...] = ("title: same", "artist: named")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +154,7 @@ def test_an_offer_says_what_its_user_says(virtual_loop, make):
     assert isinstance(offer, Offer)
     assert (offer.peer, offer.source, offer.target) == ("soulseek:digger", "soulseek", "Album\\track 1.flac")
     assert offer.endpoint == Endpoint(host="digger", port=0, tls=False)
+    assert offer.matched == "score 0.87: title: same; artist: named"
     variant = offer.variant
     assert (variant.root, variant.claim, variant.size) == (None, claim_of("digger", "Album\\track 1.flac", 7), 7)
     assert (variant.codec, variant.container, variant.lossless) == ("FLAC", "flac", True)
