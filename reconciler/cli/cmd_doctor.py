@@ -74,6 +74,6 @@ def _examined(context: Context, *, offline: bool) -> Iterator[Finding]:
     configured = tuple(Path(root) for root in settings.library.roots)
     yield from examine_library(configured or (context.root / "library",))
     yield from examine_ports(settings, daemon=daemon)
-    yield from examine_soulseek(settings.soulseek, context.database_path, offline=offline)
+    yield from examine_soulseek(settings.soulseek, context.state, clock, offline=offline)
     if not offline:
         yield examine_musicbrainz(settings.musicbrainz, clock)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from reconciler.cli.finding import Finding, fine, problem, warning
 from reconciler.clock import Clock
-from reconciler.errors import OtherInstanceError, ReconcilerError
+from reconciler.errors import ReconcilerError
 from reconciler.library.room import told_bytes
 from reconciler.manifests.filesystem import file_system_of
 from reconciler.manifests.renaming import NotSupportedHereError, exchange, rename_new
@@ -21,7 +21,7 @@ from reconciler.manifests.snapshot import TEMPORARY_PREFIX
 from reconciler.reconcile.observe import Folders
 from reconciler.reconcile.watch import FolderWatch
 from reconciler.state.database import Database
-from reconciler.state.location import InstanceLock
+from reconciler.state.location import holder_of
 
 # Less than an album of FLAC, with its parts.
 FREE_BYTES_LOW = 1_000_000_000
@@ -104,16 +104,8 @@ def examine_state(state: Path, root: Path) -> Iterator[Finding]:
 
 def running_daemon(state: Path) -> str:
     """Which daemon works on a state folder, in words; empty = none."""
-    if not state.is_dir():
-        return ""
-    try:
-        with InstanceLock(state):
-            return ""
-    except OtherInstanceError as error:
-        return error.message
-    except ReconcilerError:
-        # That the folder cannot be written is found elsewhere.
-        return ""
+    process = holder_of(state)
+    return "" if process is None else f"process {process} works on {state}"
 
 
 def examine_watching(folders: Folders) -> Finding:

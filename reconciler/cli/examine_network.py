@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from reconciler.cli.finding import Finding, fine, problem, warning
+from reconciler.cli.session_view import session_of
 from reconciler.clock import Clock, rfc3339
 from reconciler.config import HostPort, MusicBrainzSettings, Settings, SoulseekSettings
 from reconciler.errors import BadConfigurationError
@@ -21,6 +22,7 @@ from reconciler.musicbrainz.client import MusicBrainz
 from reconciler.musicbrainz.model import NoAnswerError
 from reconciler.sources.soulseek.password import read_password
 from reconciler.state.database import Database
+from reconciler.state.location import holder_of
 from reconciler.state.soulseek import SoulseekStore
 
 # A server that takes longer to answer is of no use to a person either.
@@ -72,8 +74,8 @@ def examine_musicbrainz(settings: MusicBrainzSettings, clock: Clock) -> Finding:
     return fine("musicbrainz", f"{settings.url} answers")
 
 
-def examine_soulseek(settings: SoulseekSettings, database_path: Path, *, offline: bool) -> Iterator[Finding]:
-    """The account's name and password, what became of the last logins, and whether the server can be reached."""
+def examine_soulseek(settings: SoulseekSettings, state: Path, clock: Clock, *, offline: bool) -> Iterator[Finding]:
+    """The account's name and password, how the session stands, and whether the server can be reached."""
     if not settings.enabled:
         yield fine("soulseek", "is off (soulseek.enabled)")
         return
@@ -82,16 +84,29 @@ def examine_soulseek(settings: SoulseekSettings, database_path: Path, *, offline
         yield fine("soulseek", f"user {settings.username}, with a password")
     except BadConfigurationError as error:
         yield problem("soulseek", error.message, to_do=error.hint)
-    if database_path.exists():
-        with closing(Database.open_read_only(database_path)) as database:
-            session = SoulseekStore(database).session()
-        if session.failures_in_a_row:
-            when = rfc3339(session.not_before)
-            said = f"the last {session.failures_in_a_row} attempts to log in failed; the next is not before {when}"
-            to_do = "see the daemon's log for the reason; is the password right, or another client logged in?"
-            yield warning("soulseek", said, to_do=to_do)
+    if (state / "reconciler.db").exists():
+        with closing(Database.open_read_only(state / "reconciler.db")) as database:
+            yield from _examine_session(database, state, clock)
     if not offline:
         yield _examine_server(settings.server)
+
+
+def _examine_session(database: Database, state: Path, clock: Clock) -> Iterator[Finding]:
+    """The login, as the running daemon tells of it; without one, what became of the last ones."""
+    view = session_of(database, state, now=clock.wall())
+    if view is not None and holder_of(state) is not None:
+        if view.state == "online":
+            yield fine("soulseek login", view.text)
+        elif view.state == "connecting":
+            yield warning("soulseek login", view.text, to_do="look again in a minute")
+        else:
+            to_do = "is the password right, or another client logged in? The daemon tries again when it may"
+            yield problem("soulseek login", view.text, to_do=to_do)
+        return
+    session = SoulseekStore(database).session()
+    if session.failures_in_a_row:
+        said = f"the last {session.failures_in_a_row} failed; the next is not before {rfc3339(session.not_before)}"
+        yield warning("soulseek login", said, to_do="see the log of the daemon for the server's reason")
 
 
 def _examine_port(subject: str, at: HostPort, *, daemon: str) -> Finding:

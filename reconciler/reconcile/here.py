@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.errors import FileBusyError, NotFoundError
+from reconciler.errors import DiskError, FileBusyError, NotFoundError
 from reconciler.ids import JobId
 from reconciler.manifests.model import Manifest
 from reconciler.reconcile.listing import differences
@@ -75,20 +75,23 @@ class Here:
         """The jobs whose id begins so, in either case, by id."""
         return sorted(job_id for job_id in self._paths if job_id.lower().startswith(prefix.lower()))
 
+    def add(self, path: str, manifest: Manifest) -> None:
+        """Take note of a file that now says this."""
+        if manifest.job_id is not None and path not in self._paths[manifest.job_id]:
+            self._paths[manifest.job_id].append(path)
+        self._by_digest[manifest.spec_digest].append(path)
+
     def notice(self, path: str) -> Manifest | None:
         """Look at one file that has changed, or is new; gives what it says where that is a manifest."""
         try:
             state = look_at(self.folders.at(path)).file
-        except FileBusyError:
-            # Who writes it now is not done with it: it is nobody's yet.
+        except (FileBusyError, DiskError):
+            # Who writes it now is not done with it; what the disk does not give has no job for now.
             return None
         if not isinstance(state, Valid):
             return None
-        manifest = state.manifest
-        if manifest.job_id is not None and path not in self._paths[manifest.job_id]:
-            self._paths[manifest.job_id].append(path)
-        self._by_digest[manifest.spec_digest].append(path)
-        return manifest
+        self.add(path, state.manifest)
+        return state.manifest
 
     def _take(self, folder: Path, prefix: str, marks: dict[str, int], named: dict[str, JobId]) -> None:
         try:

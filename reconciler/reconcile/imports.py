@@ -102,9 +102,10 @@ class _Taking:
                 known_as = holder.manifest.job_id if holder.manifest is not None else None
                 notes = _notes_of_unchanged(data, manifest, holder)
                 return replace(outcome, job_id=known_as, path=holder.path, notes=notes)
-            new = self._proven(data, job_id, manifest)
+            new, written = self._proven(data, job_id, manifest)
             path = self._written(offer.name, job_id, new)
             if path is not None:
+                self.here.add(path, written)
                 self._remember(job_id, manifest)
                 notes = self._notes(job_id, manifest)
                 return replace(outcome, result="imported", path=path, notes=notes)
@@ -128,14 +129,14 @@ class _Taking:
             f"more than {SAME_ID_MAX} different jobs came with id {manifest.job_id}", hint="take the id out of the file"
         )
 
-    def _proven(self, data: bytes, job_id: JobId, manifest: Manifest) -> bytes:
-        """The bytes that are written: with this id, and asking for what the offered ones ask for."""
+    def _proven(self, data: bytes, job_id: JobId, manifest: Manifest) -> tuple[bytes, Manifest]:
+        """The bytes that are written, with this id, and what they say: what the offered ones ask for."""
         new = admitted(data, job_id=job_id, created_at=rfc3339(self.clock.wall()))
         written = read_manifest(new).manifest
         if written is None or (written.job_id, written.spec_digest) != (job_id, manifest.spec_digest):
             hint = "write it in lines of its own, as the examples have it"
             raise InvalidInputError("its id cannot be written into it without a change of its meaning", hint=hint)
-        return new
+        return new, written
 
     def _written(self, name: str, job_id: JobId, data: bytes) -> str | None:
         """Where the file is now; None where another that has this job came to be there meanwhile."""
@@ -143,7 +144,6 @@ class _Taking:
         for each in _names(name, job_id):
             path = self.here.folders.relative(active / each)
             if make_new(active / each, data):
-                self.here.notice(path)
                 return path
             standing = self.here.notice(path)
             if standing is not None and standing.job_id == job_id:

@@ -12,7 +12,7 @@ from reconciler.cli.main import cli
 from reconciler.reconcile.observe import Folders
 from reconciler.state.database import Database
 from reconciler.state.location import InstanceLock
-from reconciler.state.soulseek import SoulseekStore, StoredSession
+from reconciler.state.soulseek import SoulseekStore, StoredReport, StoredSession
 
 
 @pytest.fixture
@@ -144,10 +144,25 @@ def test_soulseek_is_examined_without_a_login(root, tmp_path):
     SoulseekStore(database).put_session(StoredSession(failures_in_a_row=3, not_before=1_800_000_000.0))
     database.close()
     findings, code = doctor(root)
-    found = of(findings, "soulseek")
-    assert [grade for grade, _ in found] == ["problem", "warning", "warning"]
-    assert found[1][1] == "the last 3 attempts to log in failed; the next is not before 2027-01-15T08:00:00Z"
+    assert [grade for grade, _ in of(findings, "soulseek")] == ["problem", "warning"]
+    said = "the last 3 failed; the next is not before 2027-01-15T08:00:00Z"
+    assert of(findings, "soulseek login") == [("warning", said)]
     assert code == 1
+
+
+@pytest.mark.parametrize(("state", "grade"), [("online", "ok"), ("connecting", "warning"), ("refused", "problem")])
+def test_a_login_is_as_the_running_daemon_tells(root, state, grade):
+    """A second session would end the first, so nobody logs in to find out."""
+    database = Database.open(root.parent / "state" / "reconciler.db")
+    report = StoredReport(state=state, reason="INVALIDPASS", retry_at=None, listen_port=0, searches_max=30, told_at=0.0)
+    SoulseekStore(database).put_report(report)
+    database.close()
+    with InstanceLock(root.parent / "state"):
+        findings, _ = doctor(root, "--offline", configuration="soulseek: {enabled: true, username: me}\n")
+    ((found, said),) = of(findings, "soulseek login")
+    assert found == grade
+    assert said.startswith(state)
+    assert said.endswith("INVALIDPASS")
 
 
 def test_musicbrainz_is_asked_once(root):
