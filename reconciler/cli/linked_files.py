@@ -15,14 +15,18 @@ from reconciler.errors import InvalidInputError
 from reconciler.ids import Sha256
 from reconciler.library.naming import safe_component
 from reconciler.manifests.formats import FormatError, check_http_url, check_relative_path
-from reconciler.manifests.metalink import PRIORITY_LAST, LinkedFile, Mirror
-from reconciler.manifests.model import UrlSource, WantedFile
+from reconciler.manifests.metalink import PRIORITY_LAST, LinkedFile, Mirror, PieceHashes
+from reconciler.manifests.model import Pieces, UrlSource, WantedFile
 from reconciler.manifests.scan import SCALAR_BYTES_MAX
 from reconciler.overlay.merkle import FILE_BYTES_MAX
 from reconciler.sources.base import Endpoint
 from reconciler.sources.urls import read_url
 
 _HOSTS_TOLD_MAX = 3
+
+# As the manifest's schema bounds them.
+PIECE_BYTES_MIN, PIECE_BYTES_MAX = 16 * 1024, 1024 * 1024 * 1024
+PIECES_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +44,14 @@ class _UnfitError(Exception):
     """A file cannot be wanted; its message says why."""
 
 
-def choose(linked: Sequence[LinkedFile], *, mirrors_max: int, locations: Sequence[str] = ()) -> Choice:
-    """Choose what can be fetched; of each file `mirrors_max` mirrors, those in `locations` before the others."""
-    choosing = _Choosing(mirrors_max=mirrors_max, locations=tuple(each.lower() for each in locations))
+def choose(
+    linked: Sequence[LinkedFile], *, mirrors_max: int, locations: Sequence[str] = (), with_pieces: bool = True
+) -> Choice:
+    """Choose what can be fetched; of each file `mirrors_max` mirrors, those in `locations` before the others, and the
+    hashes of its pieces where there is room for them.
+    """
+    preferred = tuple(each.lower() for each in locations)
+    choosing = _Choosing(mirrors_max=mirrors_max, locations=preferred, with_pieces=with_pieces)
     for file in linked:
         try:
             choosing.take(file)
@@ -55,7 +64,7 @@ def choose(linked: Sequence[LinkedFile], *, mirrors_max: int, locations: Sequenc
 class _Choosing:
     """One walk over the files."""
 
-    def __init__(self, *, mirrors_max: int, locations: tuple[str, ...]) -> None:
+    def __init__(self, *, mirrors_max: int, locations: tuple[str, ...], with_pieces: bool) -> None:
         self.files: list[WantedFile] = []
         self.chosen: list[str] = []
         self.unfit: list[str] = []
@@ -63,6 +72,7 @@ class _Choosing:
         self.unused_hashes: list[str] = []
         self._mirrors_max = mirrors_max
         self._locations = locations
+        self._with_pieces = with_pieces
         self._names: set[str] = set()
         """Of files, as a case-blind disk sees them."""
         self._folders: set[str] = set()
@@ -81,11 +91,13 @@ class _Choosing:
         if not mirrors:
             raise _UnfitError(f"it has no http:// or https:// address{_first_of(unused)}")
         self._keep(path)
+        pieces, unused_pieces = self._pieces_of(file, file.size)
         self.files.append(
             WantedFile(
                 path=path,
                 size=file.size,
                 sha256=Sha256(file.sha256),
+                pieces=pieces,
                 sources=tuple(UrlSource(url=url) for url, _, _ in mirrors),
             )
         )
@@ -93,7 +105,8 @@ class _Choosing:
         if path != file.name:
             self.chosen.append(f"  it is called {file.name} there, which is no safe name on every system")
         self.unused_mirrors += [f"{path}: {line}" for line in unused]
-        self.unused_hashes += [f"{path}: {line}" for line in _unused_hashes(file)]
+        unused_kinds = [f"its {kind} is not used, its SHA-256 is" for kind in file.other_kinds]
+        self.unused_hashes += [f"{path}: {line}" for line in (*unused_kinds, *unused_pieces)]
 
     def _check_free(self, path: str) -> None:
         """A file may have no other's name, nor that of a folder, nor lie in a file."""
@@ -107,6 +120,19 @@ class _Choosing:
         key = _blind(path)
         self._names.add(key)
         self._folders.update(_above(key))
+
+    def _pieces_of(self, file: LinkedFile, size: int) -> tuple[Pieces | None, list[str]]:
+        """The hashes of its pieces, and what is said of those that are not used."""
+        found: Pieces | None = None
+        unused: list[str] = []
+        for each in file.pieces:
+            why = _why_not(each, size) or ("" if self._with_pieces else "the manifest has no room for them")
+            if why:
+                unused.append(f"the {each.kind} hashes of its pieces are not used: {why}")
+            elif found is None:
+                hashes = tuple(Sha256(digest) for digest in each.sha256)
+                found = Pieces(length_bytes=each.length_bytes, sha256=hashes)
+        return found, unused
 
     def _mirrors_of(self, file: LinkedFile) -> tuple[list[tuple[str, Mirror, Endpoint]], list[str]]:
         """The mirrors to ask, the first choice first, and what is said of the others."""
@@ -186,10 +212,17 @@ def _told(mirrors: Sequence[tuple[str, Mirror, Endpoint]]) -> str:
     return f"from {len(mirrors)} mirror{'' if len(mirrors) == 1 else 's'}: {', '.join(told)}{more}"
 
 
-def _unused_hashes(file: LinkedFile) -> list[str]:
-    """What is said of hashes that are not looked at."""
-    unused = [f"its {kind} is not used, its SHA-256 is" for kind in file.other_kinds]
-    return unused + [f"hashes of its pieces by {each.kind} are not used" for each in file.pieces]
+def _why_not(pieces: PieceHashes, size: int) -> str:
+    """Why the hashes of pieces cannot be used; empty = they can."""
+    if pieces.kind != "sha-256":
+        return "only SHA-256 is"
+    if not PIECE_BYTES_MIN <= pieces.length_bytes <= PIECE_BYTES_MAX:
+        return f"a piece of {pieces.length_bytes} bytes is too short or too long"
+    if len(pieces.sha256) > PIECES_MAX:
+        return f"there are more than {PIECES_MAX}"
+    if len(pieces.sha256) != -(-size // pieces.length_bytes):
+        return f"they are {len(pieces.sha256)}, and do not fit its size"
+    return ""
 
 
 def _first_of(unused: Sequence[str]) -> str:

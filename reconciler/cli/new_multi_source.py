@@ -19,8 +19,10 @@ from reconciler.manifests.read import MANIFEST_BYTES_MAX
 # What a manifest holds besides its files: some 2 KB of head, comments and directives.
 _REST_BYTES = 4096
 
-# Where a list of files is too long for a manifest, it is tried with fewer mirrors of each.
+# Where a list of files is too long for a manifest, it is tried with fewer mirrors of each: with hashes of their pieces
+# down to this many, and if need be without.
 _FEWER_MIRRORS = (20, 8, 3, 1)
+_MIRRORS_WITH_PIECES_MIN = 3
 
 
 def file_manifest(wish: FileWish, target_dir: str) -> NewManifest:
@@ -69,8 +71,10 @@ def metalink_manifest(wish: LinkedWish, target_dir: str) -> NewManifest:
 
 def _that_fits(wish: LinkedWish) -> tuple[Choice, list[Field]]:
     """As many mirrors of each file as one manifest has room for."""
-    for most in (wish.mirrors_max, *(fewer for fewer in _FEWER_MIRRORS if fewer < wish.mirrors_max)):
-        choice = choose(wish.files, mirrors_max=most, locations=wish.locations)
+    fewer = (wish.mirrors_max, *(fewer for fewer in _FEWER_MIRRORS if fewer < wish.mirrors_max))
+    tries = [(most, True) for most in fewer if most >= _MIRRORS_WITH_PIECES_MIN or most == wish.mirrors_max]
+    for most, with_pieces in (*tries, *((most, False) for most in fewer)):
+        choice = choose(wish.files, mirrors_max=most, locations=wish.locations, with_pieces=with_pieces)
         files: list[Field] = [_fields(file) for file in choice.files]
         size = len("\n    ".join(lines_of({"files": files})).encode())
         if size + _REST_BYTES <= MANIFEST_BYTES_MAX:
@@ -81,6 +85,8 @@ def _that_fits(wish: LinkedWish) -> tuple[Choice, list[Field]]:
 
 def _fields(file: WantedFile) -> dict[str, Field]:
     fields: dict[str, Field] = {"path": file.path, "size": file.size, "sha256": str(file.sha256)}
+    if file.pieces is not None:
+        fields["pieces"] = {"length": file.pieces.length_bytes, "sha256": [*file.pieces.sha256]}
     fields["sources"] = [{"url": source.url} for source in file.sources if isinstance(source, UrlSource)]
     return fields
 

@@ -350,12 +350,12 @@ class Attempt:
         match event.fault:
             case "audio" if self._is_claimed and self.receipts.only_giver() is None:
                 # Several peers called theirs the same: it may be only one of them whose bytes are not.
-                self._blame(event.message)
+                self._blame(event)
             case "audio" | "claim":
                 self._discard(event.message, quarantine=True, condemned=self._brought_alone() or self.variant)
                 self.refuse(event.message)
             case "content":
-                self._blame(event.message)
+                self._blame(event)
             case _:
                 assert_never(event.fault)
 
@@ -381,7 +381,7 @@ class Attempt:
         offer = None if giver is None else self.offers().get(giver)
         return None if offer is None else offer.variant
 
-    def _blame(self, message: str) -> None:
+    def _blame(self, event: WholeRefused) -> None:
         """Decide who answers for wrong content, and what is fetched again.
 
         With chunk hashes every chunk was right when it came, so the disk is at fault. Without them a file from one peer
@@ -389,13 +389,14 @@ class Attempt:
         whoever had sent other bytes.
         """
         self._content_failures += 1
+        message = event.message
         if not self.provisional:
             self._discard(message, quarantine=False)
             self.receipts.clear()
             if self._content_failures >= CONTENT_TRIES_MAX:
                 self.refuse(f"the disk does not keep what is written to it: {message}", fatal=True)
                 return
-        elif not self._question(message):
+        elif not self._question(event):
             why = f"what its peers sent makes no right whole, and none is left to bring it alone: {message}"
             self._discard(message, quarantine=False)
             self.refuse(why, fatal=True)
@@ -403,12 +404,15 @@ class Attempt:
         self.plan = None
         self._open_part(NO_LEGACY)
 
-    def _question(self, message: str) -> bool:
+    def _question(self, event: WholeRefused) -> bool:
         """Ban whom a wrong whole refutes, and choose what is fetched again from whom; False where nobody can tell."""
-        prints, condemned = self.receipts.prints, self._brought_alone()
+        message, prints = event.message, self.receipts.prints
+        condemned = None if event.wrong else self._brought_alone()
         self._again, self._unheard, self.only = None, None, None
         self._doubt.heard(prints, self.receipts.givers)
-        for liar in self._doubt.refuted(prints):
+        runs = [range(first, last + 1) for first, last in event.wrong] or [range(len(prints))]
+        wrong = [{ChunkIndex(chunk): prints[ChunkIndex(chunk)] for chunk in run} for run in runs]
+        for liar in self._doubt.refuted(wrong):
             self._ban(liar, f"the whole file is wrong: {message}")
         if condemned is not None:
             # All of it is one peer's word: nothing of it is worth keeping.
@@ -417,7 +421,7 @@ class Attempt:
             return True
         usable = {peer: offer for peer, offer in self.offers().items() if self._usable(peer)}
         again = self._doubt.next_step(
-            prints,
+            {chunk: found for each in wrong for chunk, found in each.items()},
             usable,
             # Files that only peers call the same may differ in honesty: no second opinion of one is any of another.
             ranges=lambda offer: not self._is_claimed and self._offers.bears_ranges(offer),

@@ -41,6 +41,7 @@ from reconciler.engine.inherit import take_over
 from reconciler.engine.order import JobOrder, TrackOrder
 from reconciler.engine.outgoing import Bytes, Outgoing, Recogniser, copy_of, outgoing, wrong_content
 from reconciler.engine.partfile import PartName, PartStore
+from reconciler.engine.pieces import wrong_pieces
 from reconciler.engine.prints import differing
 from reconciler.errors import DiskError, FileBusyError, UnsafePathError, disk_refusal
 from reconciler.ids import Sha256, TrackPosition
@@ -143,6 +144,8 @@ class JobDisk:
         wrong_whole = partial(WholeRefused, position=command.position, part_id=command.part_id)
         try:
             sha256, fault, wrong = _read_again(path, command)
+            if fault == "content" and command.checksums is None and _fits(track, variant):
+                return _wrong_piece(path, track, wrong_whole(fault=fault, message=wrong))
             if fault:
                 return wrong_whole(fault=fault, message=wrong)
             refusal = self._wrong_audio(path, track, variant)
@@ -347,6 +350,23 @@ def _read_again(path: Path, command: VerifyWhole) -> tuple[Sha256 | None, Litera
     if variant.sha256 is not None and variant.sha256 != sha256:
         return sha256, "claim", f"the file's SHA-256 is {sha256}, expected {variant.sha256}"
     return sha256, "", ""
+
+
+def _fits(track: TrackOrder, variant: Variant) -> bool:
+    """Whether the manifest lists hashes of the pieces of these very bytes."""
+    return track.want.pieces is not None and variant.sha256 is not None and variant.sha256 == track.want.sha256
+
+
+def _wrong_piece(path: Path, track: TrackOrder, refused: WholeRefused) -> WholeRefused:
+    """Where the whole is wrong, as its pieces tell."""
+    assert track.want.pieces is not None
+    assert track.want.size is not None
+    wrong = wrong_pieces(path, track.want.size, track.want.pieces)
+    if wrong:
+        message = f"{refused.message} ({len(wrong)} of {len(track.want.pieces.sha256)} pieces are wrong)"
+        return replace(refused, message=message, wrong=wrong)
+    message = f"{refused.message}, though each piece is what the manifest says: one of the two is wrong in it"
+    return replace(refused, fault="claim", message=message)
 
 
 def _holding(track: TrackOrder, placed: Placed, there: Bytes, now: float) -> Holding:

@@ -51,12 +51,14 @@ class Doubt:
         for chunk, giver in givers.items():
             self._said.setdefault(giver, {})[chunk] = prints[chunk].digest
 
-    def refuted(self, prints: Mapping[ChunkIndex, ChunkPrint]) -> list[PeerKey]:
-        """Who said every chunk of a wrong whole, just as it is here; their word counts no more."""
+    def refuted(self, wrong: Collection[Mapping[ChunkIndex, ChunkPrint]]) -> list[PeerKey]:
+        """Who said every chunk of something `wrong`, the whole or a piece, just as it is here; their word counts no
+        more.
+        """
         refuted = [
             peer
             for peer, said in self._said.items()
-            if len(said) == len(prints) and all(said[chunk] == found.digest for chunk, found in prints.items())
+            if any(all(said.get(chunk) == found.digest for chunk, found in prints.items()) for prints in wrong)
         ]
         for peer in refuted:
             del self._said[peer]
@@ -81,8 +83,11 @@ class Doubt:
     ) -> Again | None:
         """What to do after a wrong whole; None = nobody could bring anything that would tell more.
 
+        `prints` are of the chunks that may be wrong: all of them, or those of wrong pieces.
         `offers` are those of peers that may be asked; `ranges` tells of whom any chunks may be, and not a stream only.
         """
+        if not offers:
+            return Again(chunks=frozenset(prints), only=None)  # whoever may yet be found
         heard, open_ = self._opinions(prints)
         asked = {peer: offer for peer, offer in offers.items() if ranges(offer)}
         tellable = frozenset(
@@ -105,9 +110,9 @@ class Doubt:
         heard: dict[ChunkIndex, tuple[PeerKey, ...]] = dict.fromkeys(prints, ())
         standing: Counter[ChunkIndex] = Counter()
         for peer, said in self._said.items():
-            for chunk, digest in said.items():
+            for chunk in said.keys() & prints.keys():
                 heard[chunk] += (peer,)
-                standing[chunk] += prints[chunk].digest == digest
+                standing[chunk] += prints[chunk].digest == said[chunk]
         return heard, [chunk for chunk in prints if standing[chunk] < OPINIONS_ENOUGH]
 
     def _one_alone(

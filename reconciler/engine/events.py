@@ -197,10 +197,12 @@ class WholeRefused:
     part_id: str
     fault: Literal["content", "audio", "claim"]
     """`content`: not the bytes that root or SHA-256 name. `audio`: those bytes, but not the recording they claim to
-    be. `claim`: every chunk is what the root names, and the whole is not what the SHA-256 names that was said to be the
-    same.
+    be. `claim`: every chunk or piece is what its hash says, and the whole is not what the SHA-256 names that was said
+    to be the same.
     """
     message: str
+    wrong: tuple[tuple[ChunkIndex, ChunkIndex], ...] = ()
+    """With `content`: runs of chunks, first and last, each of which holds a wrong byte; empty = it is anywhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

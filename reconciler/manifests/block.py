@@ -17,6 +17,9 @@ Field: TypeAlias = "bool | int | str | list[Field] | Mapping[str, Field]"
 # A status is glanced at; the whole story is in the trace.
 TEXT_CHARS_MAX = 500
 
+# Of texts in brackets, on one line.
+LIST_CHARS_MAX = 100
+
 # Letters, digits and what may stand between them without meaning something to YAML.
 _PLAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.:/+-]*[A-Za-z0-9])?")
 # What YAML 1.1 or 1.2 takes for a number (decimal, hexadecimal, sexagesimal, with an exponent) or a date, and more.
@@ -63,7 +66,7 @@ def lines_of(fields: Mapping[str, Field]) -> list[str]:
     for name, field in fields.items():
         if isinstance(field, Mapping):
             lines += [f"{name}:", *(f"  {line}" for line in lines_of(field))]
-        elif isinstance(field, list) and any(isinstance(entry, Mapping) for entry in field):
+        elif isinstance(field, list) and _is_long(field):
             lines.append(f"{name}:")
             for entry in field:
                 first, *others = lines_of(entry) if isinstance(entry, Mapping) else [scalar(entry)]
@@ -71,6 +74,13 @@ def lines_of(fields: Mapping[str, Field]) -> list[str]:
         else:
             lines.append(f"{name}: {scalar(field)}")
     return lines
+
+
+def _is_long(entries: list[Field]) -> bool:
+    """Whether a list has a line for each entry: blocks have, and texts that make no readable line together."""
+    if any(isinstance(entry, Mapping) for entry in entries):
+        return True
+    return all(isinstance(entry, str) for entry in entries) and len(scalar(entries)) > LIST_CHARS_MAX
 
 
 def scalar(field: Field) -> str:

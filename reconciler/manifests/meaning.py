@@ -25,6 +25,7 @@ from reconciler.manifests.model import (
     MbReleaseSpec,
     MultiSourceSpec,
     OverlayPeerSource,
+    Pieces,
     Problem,
     SoulseekSource,
     Spec,
@@ -83,10 +84,7 @@ def _between_fields(value: object, document: Document) -> Iterator[Problem]:
         for index, before in _repeated(spec, plural, name):
             path: Path = ("spec", plural, index, name)
             yield problem(path, f"the same {name} as {plural}[{before}]", f"give each its own {name}")
-    for index in _without_a_question(spec):
-        path = ("spec", "files", index)
-        hint = "give `root` or `mb_recording_id`, or a source with a `url`"
-        yield problem(path, "no overlay peer can be asked for a file by its `sha256` alone", hint)
+    yield from (problem(("spec", "files", *path), message, hint) for path, message, hint in _of_files(spec))
     own = _below(value, "job_id")
     if own is not None and own == _below(value, "owner"):
         yield problem(("owner",), "the job owns itself", "take the line out")
@@ -125,6 +123,23 @@ def _without_a_question(spec: object) -> Iterator[int]:
         # Without any name the file has a problem of its own.
         if _below(file, "sha256") is not None and not named and not elsewhere:
             yield index
+
+
+def _of_files(spec: object) -> Iterator[tuple[Path, str, str]]:
+    """What is wrong between the fields of each file: where below `files`, what, and what to do."""
+    for index in _without_a_question(spec):
+        hint = "give `root` or `mb_recording_id`, or a source with a `url`"
+        yield (index,), "no overlay peer can be asked for a file by its `sha256` alone", hint
+    for index, file in enumerate(_listed(spec, "files")):
+        pieces, size = _below(file, "pieces"), _below(file, "size")
+        length, hashes = _below(pieces, "length"), _listed(pieces, "sha256")
+        # What is missing, or no number, has a problem of its own.
+        if not hashes or not isinstance(length, int) or not isinstance(size, int) or length < 1:
+            continue
+        count = -(-size // length)
+        if count != len(hashes):
+            message = f"has {len(hashes)} hashes, and {size} bytes in pieces of {length} are {count}"
+            yield (index, "pieces", "sha256"), message, "copy them whole"
 
 
 def _is_above(low: object, high: object) -> bool:
@@ -206,9 +221,17 @@ def _file(file: Fields) -> WantedFile:
         root=None if root is None else Root(root),
         sha256=None if sha256 is None else Sha256(sha256),
         chunk_hashes=file.get("chunk_hashes"),
+        pieces=_pieces(file.get("pieces")),
         mb_recording_id=None if recording is None else Mbid(recording),
         sources=tuple(known for source in file.get("sources", ()) if (known := _source(source)) is not None),
     )
+
+
+def _pieces(pieces: Fields | None) -> Pieces | None:
+    if pieces is None:
+        return None
+    hashes = tuple(Sha256(digest) for digest in pieces["sha256"])
+    return Pieces(length_bytes=pieces["length"], sha256=hashes)
 
 
 def _source(source: Fields) -> ExplicitSource | None:

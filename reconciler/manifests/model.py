@@ -135,6 +135,16 @@ ExplicitSource = UrlSource | OverlayPeerSource | SoulseekSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pieces:
+    """What the pieces of a file hash to, as a Metalink says it."""
+
+    length_bytes: int
+    """Of every piece but the last."""
+    sha256: tuple[Sha256, ...]
+    """Of each piece, in order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WantedFile:
     """One file of a `multi_source` job, named by its bytes: `root` or `sha256` (or both) is given."""
 
@@ -145,6 +155,8 @@ class WantedFile:
     sha256: Sha256 | None = None
     chunk_hashes: str | None = None
     """URL of the raw 32-byte chunk hashes (BEP 52 piece layer) for servers that hold only the file."""
+    pieces: Pieces | None = None
+    """By which a wrong part is found where there is no `root`."""
     mb_recording_id: Mbid | None = None
     sources: tuple[ExplicitSource, ...] = ()
 

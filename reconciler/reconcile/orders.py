@@ -296,6 +296,7 @@ def _file_order(file: WantedFile, index: int) -> TrackOrder | Problem:
         sha256=file.sha256,
         size=file.size,
         chunk_hashes_url=file.chunk_hashes,
+        pieces=file.pieces,
         sources=file.sources,
     )
     return TrackOrder(want=want, title=file.path, stem=file.path, extension="")

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import NewType, Protocol
 
 from reconciler.ids import Mbid, PeerId, Root, Sha256, TrackPosition
-from reconciler.manifests.model import ExplicitSource
+from reconciler.manifests.model import ExplicitSource, Pieces
 
 PeerKey = NewType("PeerKey", str)
 """`<source>:<name>`, as `overlay:<peer id>` or `http:<host>:<port>`: a peer across jobs, for statistics, bans and
@@ -78,6 +78,7 @@ class Want:
     size: int | None = None
     """Bytes; known where the manifest states it."""
     chunk_hashes_url: str | None = None
+    pieces: Pieces | None = None
     sources: tuple[ExplicitSource, ...] = ()
     words: Words | None = None
     """None for a file that is known by its bytes alone."""

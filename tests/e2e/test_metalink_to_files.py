@@ -5,10 +5,11 @@ import random
 
 import pytest
 from click.testing import CliRunner
-from e2e.rig import run
+from e2e.rig import events_of, run
 from file_server import FileServer
 
 from reconciler.cli.main import cli
+from reconciler.overlay.merkle import CHUNK_BYTES
 
 SIZE = 700_000
 
@@ -24,24 +25,31 @@ def servers():
         mirror.close()
 
 
-def metalink(files, mirrors):
-    """What a site would publish beside its downloads."""
+def metalink(files, mirrors, *, piece_bytes=0):
+    """What a site would publish beside its downloads; with pieces of this length, 0 = none."""
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', '<metalink xmlns="urn:ietf:params:xml:ns:metalink">']
     for name, data in files.items():
         lines += [
             f'<file name="live/{name}"><size>{len(data)}</size>',
             f'<hash type="sha-256">{hashlib.sha256(data).hexdigest()}</hash>',
+            *([pieces(data, piece_bytes)] if piece_bytes else []),
             *(f'<url priority="{n}">{mirror.url(name)}</url>' for n, mirror in enumerate(mirrors, 1)),
             "<url>ftp://127.0.0.1/x</url></file>",
         ]
     return "\n".join([*lines, "</metalink>"])
 
 
-def test_a_metalink_becomes_files(tmp_path, servers):
-    """The manifest that is written is valid, and completes without an edit."""
-    files, mirrors = servers
+def pieces(data, length):
+    """Hashes of pieces, as a Metalink lists them."""
+    digests = (hashlib.sha256(data[at : at + length]).hexdigest() for at in range(0, len(data), length))
+    hashes = "".join(f"<hash>{digest}</hash>" for digest in digests)
+    return f'<pieces length="{length}" type="sha-256">{hashes}</pieces>'
+
+
+def fetched(tmp_path, text):
+    """Make a manifest of a Metalink, check it, and run it; gives root and state."""
     root, state = tmp_path / "root", tmp_path / "state"
-    (tmp_path / "concert.meta4").write_text(metalink(files, mirrors))
+    (tmp_path / "concert.meta4").write_text(text)
     for words in (
         ["init"],
         ["job", "new", "multi-source", "--metalink", str(tmp_path / "concert.meta4")],
@@ -49,5 +57,47 @@ def test_a_metalink_becomes_files(tmp_path, servers):
     ):
         assert CliRunner().invoke(cli, [*words, "--root", str(root)]).exception is None
     run("run", "--once", "--root", root, "--state", state, check=0)
+    return root, state
+
+
+def test_a_metalink_becomes_files(tmp_path, servers):
+    """The manifest that is written is valid, and completes without an edit."""
+    files, mirrors = servers
+    root, _ = fetched(tmp_path, metalink(files, mirrors))
     assert {name: (root / "library" / "live" / name).read_bytes() for name in files} == files
     assert [path.name for path in (root / "jobs" / "completed").iterdir()] == ["concert.yml"]
+
+
+class First(FileServer):
+    """Another mirror sends nothing until this one has answered once."""
+
+    def __init__(self, files, other):
+        self._other = other
+        super().__init__(files)
+
+    def _answer(self, connection, head):
+        super()._answer(connection, head)
+        self._other.gate.set()
+
+
+def test_a_mirror_that_sends_another_file_costs_what_it_sent(tmp_path):
+    """The hashes of pieces tell which are wrong: they are fetched again from the other, and nothing else is."""
+    right = random.Random(1).randbytes(12 * CHUNK_BYTES)
+    good = FileServer({"talk.bin": right}, holds_at=0)
+    bad = First({"talk.bin": bytes(len(right))}, good)
+    try:
+        root, state = fetched(tmp_path, metalink({"talk.bin": right}, [good, bad], piece_bytes=CHUNK_BYTES))
+    finally:
+        good.close()
+        bad.close()
+    assert (root / "library" / "live" / "talk.bin").read_bytes() == right
+    events = events_of(root, state)
+    (wrong,) = [event for event in events if event.action == "wrong whole"]
+    assert "of 12 pieces are wrong" in wrong.error_message
+    assert [event.peer_id for event in events if event.action == "banned"] == [f"127.0.0.1:{bad.port}"]
+    brought = [
+        event.metadata["chunk"]
+        for event in events
+        if event.action == "received" and event.peer_id == f"127.0.0.1:{good.port}"
+    ]
+    assert sorted(brought) == list(range(12)), "each once: what was right stays"

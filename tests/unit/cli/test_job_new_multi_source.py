@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from reconciler.cli.main import cli
 from reconciler.errors import InvalidInputError
 from reconciler.manifests.compose import SCHEMA_LINE
-from reconciler.manifests.model import UrlSource
+from reconciler.manifests.model import Pieces, UrlSource
 from reconciler.manifests.read import MANIFEST_BYTES_MAX, read_manifest
 
 DIGEST = "0123456789abcdef" * 4
@@ -96,6 +96,22 @@ def test_many_mirrors_give_way_to_many_files(root):
     too_many = metalink(*(linked(f"{long}{n}") for n in range(500)))
     with pytest.raises(InvalidInputError, match="500 files with their mirrors are more than one manifest holds"):
         new(root, "--metalink", "-", standard_input=too_many)
+
+
+def test_piece_hashes_go_into_the_manifest_while_there_is_room(root):
+    """Each on a line of its own; without them the whole is still proven by its SHA-256."""
+    hashes = f"<hash>{DIGEST}</hash>"
+    one = f'<file name="a"><size>1000000</size><hash type="sha-256">{DIGEST}</hash><url>http://a.example/a</url>'
+    few = f'<pieces length="500000" type="sha-256">{hashes * 2}</pieces></file>'
+    said = new(root, "--metalink", "-", standard_input=metalink(one + few))
+    (file,) = manifest_of(root, said).spec.files
+    assert file.pieces == Pieces(length_bytes=500_000, sha256=(DIGEST, DIGEST))
+    assert f'        - "{DIGEST}"\n' in (root / said["path"]).read_text()
+    large = one.replace("1000000", str(4000 * 65_536)).replace('name="a"', 'name="b"')
+    many = f'<pieces length="65536" type="sha-256">{hashes * 4000}</pieces></file>'
+    said = new(root, "--metalink", "-", standard_input=metalink(large + many))
+    assert manifest_of(root, said).spec.files[0].pieces is None
+    assert said["skipped"] == ["b: the sha-256 hashes of its pieces are not used: the manifest has no room for them"]
 
 
 def test_a_bad_metalink_is_refused_with_its_place(root):

@@ -4,7 +4,8 @@ import pytest
 
 from reconciler.cli.linked_files import choose
 from reconciler.manifests.formats import check_http_url, check_relative_path
-from reconciler.manifests.metalink import PRIORITY_LAST, LinkedFile, Mirror
+from reconciler.manifests.metalink import PRIORITY_LAST, LinkedFile, Mirror, PieceHashes
+from reconciler.manifests.model import Pieces
 from reconciler.overlay.merkle import FILE_BYTES_MAX
 
 DIGEST = "ab" * 32
@@ -143,6 +144,34 @@ def test_what_is_chosen_is_what_a_manifest_takes():
     check_relative_path(wanted.path)
     check_http_url(wanted.sources[0].url)
     assert wanted.sources[0].url == "http://xn--bcher-kva.example:80/%C3%A9?%C3%BC=1"
+
+
+def hashes(count, length=65_536, kind="sha-256"):
+    return PieceHashes(kind=kind, length_bytes=length, sha256=(DIGEST,) * count)
+
+
+def test_piece_hashes_are_taken_where_they_fit():
+    """The first that can be used, of those that a Metalink offers."""
+    offered = (hashes(0, kind="sha-1"), hashes(2, 600_000), hashes(10, 100_000))
+    choice = choose((file(size=1_000_000, pieces=offered),), mirrors_max=20)
+    assert choice.files[0].pieces == Pieces(length_bytes=600_000, sha256=(DIGEST, DIGEST))
+    assert choice.left_out == ("a.flac: the sha-1 hashes of its pieces are not used: only SHA-256 is",)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "why"),
+    [
+        (hashes(1, 16_383), "too short"),
+        (hashes(1, 2**30 + 1), "too short or too long"),
+        (hashes(3), "they are 3, and do not fit its size"),
+        (hashes(4097), "more than 4096"),
+    ],
+)
+def test_piece_hashes_that_do_not_fit_are_left_out(pieces, why):
+    """The file is taken all the same: its SHA-256 proves it."""
+    choice = choose((file(size=1000, pieces=(pieces,)),), mirrors_max=20)
+    assert choice.files[0].pieces is None
+    assert why in choice.left_out[0]
 
 
 def test_hashes_that_are_not_used_are_named():

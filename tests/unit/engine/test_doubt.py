@@ -46,15 +46,27 @@ def test_who_brought_all_of_a_wrong_whole_is_refuted():
     """Nobody else can have been wrong."""
     doubt = Doubt()
     doubt.heard(prints("xyz"), givers(A, A, A))
-    assert doubt.refuted(prints("xyz")) == [A]
-    assert doubt.refuted(prints("xyz")) == [], "once"
+    assert doubt.refuted([prints("xyz")]) == [A]
+    assert doubt.refuted([prints("xyz")]) == [], "once"
+
+
+def test_a_wrong_piece_refutes_who_brought_all_of_it():
+    """Whoever brought a part of it may have been right, and so may who brought the rest."""
+    doubt = Doubt()
+    said = prints("xyzu")
+    doubt.heard(said, givers(A, B, B, C))
+    pieces = [{chunk: said[chunk] for chunk in chunks(*piece)} for piece in ((0, 1), (1, 2))]
+    assert doubt.refuted(pieces) == [B]
+    again = doubt.next_step(pieces[0] | pieces[1], offers(A, C, D), ranges=lambda _: True, speed=lambda _: 1e6)
+    assert again is not None
+    assert again.chunks <= chunks(0, 1, 2), "what lies in no wrong piece is right"
 
 
 def test_a_chunk_that_an_earlier_run_left_clears_everybody():
     """It may be the wrong one, and nobody knows whose it is."""
     doubt = Doubt()
     doubt.heard(prints("xyz"), givers(A, A, None))
-    assert doubt.refuted(prints("xyz")) == []
+    assert doubt.refuted([prints("xyz")]) == []
 
 
 def test_every_chunk_gets_a_second_opinion_from_somebody_else():
@@ -99,7 +111,7 @@ def test_of_two_peers_the_sooner_done_brings_the_rest_alone():
     assert step(doubt, "xyz", offers(A, B)) == Again(chunks=chunks(0), only=B)
     assert step(doubt, "xyz", offers(A, B), speeds={A: 9e6}) == Again(chunks=chunks(1, 2), only=A)
     doubt.heard(prints("xYZ"), givers(A, A, A))
-    assert doubt.refuted(prints("xYZ")) == [A]
+    assert doubt.refuted([prints("xYZ")]) == [A]
     assert step(doubt, "xYZ", offers(B)) == Again(chunks=chunks(0, 1, 2), only=B), "nothing of A's word counts"
 
 
@@ -122,11 +134,11 @@ def test_who_sends_streams_gives_no_second_opinions():
     assert again.only == A
 
 
-def test_without_anybody_there_is_no_next_step():
-    """Nor where only parts can be had that tell nothing new."""
+def test_where_only_parts_can_be_had_that_tell_nothing_new_there_is_no_next_step():
+    """Where nobody can be asked at all, somebody may yet be found."""
     doubt = Doubt()
     doubt.heard(prints("xy"), givers(A, B))
-    assert step(doubt, "xy", {}) is None
+    assert step(doubt, "xy", {}) == Again(chunks=chunks(0, 1), only=None)
     assert step(doubt, "xy", offers(A, holds=chunks(0))) is None
 
 
@@ -146,7 +158,7 @@ def test_peers_that_all_agree_on_a_wrong_whole_are_not_all_asked():
     doubt.heard(prints("x" * 12), said)
     copies = 0
     for turn in range(50):
-        for liar in doubt.refuted(prints("x" * 12)):
+        for liar in doubt.refuted([prints("x" * 12)]):
             peers.remove(liar)
         again = step(doubt, "x" * 12, offers(*peers))
         if again is None:

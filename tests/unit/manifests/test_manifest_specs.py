@@ -12,6 +12,7 @@ from reconciler.manifests.model import (
     MbReleaseSpec,
     MultiSourceSpec,
     NodeSelector,
+    Pieces,
     RetryDirective,
     SoulseekSource,
     Suspend,
@@ -409,3 +410,34 @@ def test_a_kind_of_source_that_only_a_later_version_knows_is_passed_over():
     assert parsed.manifest is not None
     assert isinstance(parsed.manifest.spec, MultiSourceSpec)
     assert parsed.manifest.spec.files[0].sources == (UrlSource(url="https://example.org/"),)
+
+
+def pieces_spec(pieces: str, *, size: int = 100_000) -> str:
+    """One file with hashes of its pieces."""
+    return f"  target_dir: library\n  files: [{{path: a.bin, size: {size}, root: {HEX}, pieces: {{{pieces}}}}}]\n"
+
+
+def test_piece_hashes_of_a_file_are_read():
+    """One for each piece, the last of which may be shorter."""
+    spec = accepted(written("multi_source", spec=pieces_spec(f"length: 65536, sha256: [{HEX}, {HEX}]"))).spec
+    assert isinstance(spec, MultiSourceSpec)
+    assert spec.files[0].pieces == Pieces(length_bytes=65_536, sha256=(HEX, HEX))
+
+
+@pytest.mark.parametrize(
+    ("pieces", "says"),
+    [
+        (f"length: 65536, sha256: [{HEX}]", "has 1 hashes, and 100000 bytes in pieces of 65536 are 2, copy them whole"),
+        (f"length: 65536, sha256: [{HEX}, {HEX}, {HEX}]", "has 3 hashes"),
+        (f"length: 16383, sha256: [{HEX}]", "16383 is too small"),
+        (f"length: many, sha256: [{HEX}]", "is not a whole number"),
+        ("length: 65536, sha256: []", "sha256: "),
+        ("length: 65536, sha256: [ab, ab]", "is not 64 hex digits"),
+        ("length: 65536", "sha256"),
+        (f"length: 65536, sha1: [], sha256: [{HEX}, {HEX}]", "unknown field"),
+    ],
+)
+def test_piece_hashes_that_do_not_fit_are_refused(pieces: str, says: str):
+    """Nobody is to find out when the file is here."""
+    said = said_of(written("multi_source", spec=pieces_spec(pieces)))
+    assert says in said[0], said
