@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import settings
+from run_folder import run_folder
 from small_disk import NoMountError, mounted
 from virtual_time import VirtualTime
 
@@ -47,10 +48,8 @@ def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as environment:
         if sys.dont_write_bytecode:
-            own = tmp_path_factory.getbasetemp()
-            shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
             environment.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-            environment.setenv("PYTHONPYCACHEPREFIX", str(shared / "bytecode"))
+            environment.setenv("PYTHONPYCACHEPREFIX", str(run_folder(tmp_path_factory) / "bytecode"))
         yield
 
 

@@ -220,7 +220,7 @@ def serving_beside(catalogue):
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(main()))
     thread.start()
-    assert started.wait(10)
+    assert started.wait(60)
     url, stop = urls[0]
     try:
         yield url

@@ -147,7 +147,7 @@ def with_client(index, talk, **options):
 
     async def main():
         async with serving(index, **options) as port, RawClient.connect(port) as client:
-            return await asyncio.wait_for(talk(client), 20)
+            return await asyncio.wait_for(talk(client), 60)
 
     return asyncio.run(main())
 

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import pytest
+from run_folder import run_folder
 
 from reconciler.clock import SystemClock
 from reconciler.engine.events import TransferEnded, TransferFailed, TransferId
@@ -37,7 +38,7 @@ JOB = JobId("01JABCDEFGHJKMNPQRSTVWXYZ0")
 NICOTINE = "nicotine-plus==3.3.11"
 
 # Nicotine+ is up within five seconds on an idle machine.
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0
 
 
 def until(true, patience_s=PATIENCE_S):
@@ -100,7 +101,7 @@ class SoulseekRig:
 
         async def first():
             async with self.path.search(query) as answers:
-                return await asyncio.wait_for(answers.get(), 10)
+                return await asyncio.wait_for(answers.get(), 60)
 
         return asyncio.run(first())
 
@@ -160,8 +161,7 @@ def nicotine_folder(tmp_path_factory):
     """
     if given := os.environ.get("RECONCILER_TEST_NICOTINE"):
         return Path(given)
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    shared = run_folder(tmp_path_factory)
     folder, refusal = shared / "nicotine", shared / "nicotine refused"
     with (shared / "nicotine lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -91,7 +91,7 @@ class SoulseekServer:
         started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
         self._thread.start()
-        assert started.wait(10)
+        assert started.wait(60)
 
     def _run(self, started):
         asyncio.set_event_loop(self._loop)
@@ -109,13 +109,13 @@ class SoulseekServer:
         self.call(self._server.close)
         self.disconnect_all()
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
 
     def call(self, work):
         """Do something on the server's loop, and wait until it is done."""
         done = threading.Event()
         self._loop.call_soon_threadsafe(lambda: (work(), done.set()))
-        assert done.wait(10)
+        assert done.wait(60)
 
     def disconnect_all(self, *, reset=False, notice=""):
         """Hang up on everybody, with a FIN or a RST, after a notice."""

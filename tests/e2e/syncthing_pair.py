@@ -52,7 +52,7 @@ class Instance:
         """An answer of its REST interface; None while it does not answer."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.gui_port}{path}", headers={"X-API-Key": API_KEY})
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return json.load(answer)
         except OSError:
             return None
@@ -90,9 +90,9 @@ def make_pair(folder, one, other):
 def _instance(home, name, shared):
     home.mkdir(parents=True)
     bare = environment(HOME=str(home))
-    subprocess.run(["syncthing", "generate", f"--home={home}"], check=True, capture_output=True, env=bare, timeout=60)
+    subprocess.run(["syncthing", "generate", f"--home={home}"], check=True, capture_output=True, env=bare, timeout=240)
     told = subprocess.run(["syncthing", f"--home={home}", "--device-id"], check=True, capture_output=True, text=True,
-                          env=bare, timeout=60)  # fmt: skip
+                          env=bare, timeout=240)  # fmt: skip
     with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
         port, gui_port = first.getsockname()[1], second.getsockname()[1]
     return Instance(name=name, home=home, shared=shared, device=told.stdout.strip(), port=port, gui_port=gui_port)

@@ -51,7 +51,7 @@ class Repository:
             GIT_COMMITTER_NAME="A Person",
             GIT_COMMITTER_EMAIL="person@example.org",
         )
-        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, env=person)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=240, check=False, env=person)
         assert done.returncode == 0 or not check, done.stderr
         return done
 

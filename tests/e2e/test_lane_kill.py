@@ -20,7 +20,7 @@ def test_after_kill_9_of_a_lane_process_the_job_completes(tmp_path):
             victim = lane_processes(daemon.pid)[0]
             os.kill(victim, signal.SIGKILL)
             eventually(lambda: not is_running(victim), "it ends")
-            assert daemon.wait(timeout=60) == 0
+            assert daemon.wait(timeout=240) == 0
         finally:
             daemon.kill()
     events = events_of(scene.root, scene.state)

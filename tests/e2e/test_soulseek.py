@@ -140,7 +140,7 @@ def test_who_is_offline_is_unreachable_at_once(make_rig, make_nicotine):
     failed = rig.until_ended()[-1]
     assert isinstance(failed, TransferFailed)
     assert failed.code == "unreachable"
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15  # a connection that cannot come is given up after 20
     rig.read("uploader", NAME, SIZE, part=part, transfer=2)
     rig.until_event(PeerConnected)
     nicotine.process.send_signal(signal.SIGKILL)
@@ -192,7 +192,7 @@ def test_two_users_count_tickets_alike(make_rig, music, server):
         found = {}
         async with rig.path.search("testsong") as answers:
             while len(found) < 2:
-                for each in await asyncio.wait_for(answers.get(), 20):
+                for each in await asyncio.wait_for(answers.get(), 60):
                     found[each.username] = each
         return found
 

@@ -96,7 +96,7 @@ class Stranger:
 
     def __init__(self, rig, *, kind="P"):
         self.socket = socket.create_connection(("127.0.0.1", rig.account.listen_port), 10)
-        self.socket.settimeout(10)
+        self.socket.settimeout(60)
         body = b"\1" + text("evil") + text(kind) + word(0)
         self.send(word(len(body)) + body)
 
@@ -223,7 +223,7 @@ def test_names_of_strangers_never_become_paths(rig, server, tmp_path):
     """What they offer is found as it is named or left out; fetching it writes into the part and nowhere else."""
     ready = threading.Event()
     threading.Thread(target=hostile_user, args=(rig, server.port, ready), daemon=True).start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     names = {each.path for each in rig.search("good song")}
     assert names == {name for name in NAMES if "\0" not in name and len(name) <= 1024}
     before = files_below(tmp_path)

@@ -137,7 +137,7 @@ def test_a_user_who_leaves_in_the_middle_costs_nothing_that_was_there(scene):
     with scene.daemon() as process:
         received = eventually(lambda: len(found := scene.events("ChunkReceived")) >= 3 and found, "some chunks came")
         scene.users[received[-1].peer_id].close()
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
     assert scene.published() == [track.path.read_bytes() for track in scene.album]
     assert scene.cancels() <= 1
@@ -179,7 +179,7 @@ def test_users_who_all_let_us_wait_are_helped_by_the_overlay(scene):
     """The place in their line is told; after the longest wait the overlay brings the album."""
     scene.start_users(1, slots=1, limit_kib=150)
     with taken_slot(scene), overlay_peer(scene) as address, scene.daemon(address) as process:
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
     assert scene.published() == [track.path.read_bytes() for track in scene.album]
     queued = [each for each in scene.events("PeerConnected") if each.action == "queued"]
@@ -197,7 +197,7 @@ def test_a_user_whose_line_moves_ends_the_rescue(scene):
         with overlay_peer(scene, upload_kbps=160) as address, scene.daemon(address) as process:
             eventually(lambda: scene.events("RescueModeActivated"), "the user lets us wait too long")
             taken.close()
-            output, _ = process.communicate(timeout=120)
+            output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
     assert scene.published() == [track.path.read_bytes() for track in scene.album]
     assert "recovered" in {each.action for each in scene.events("RescueModeDeactivated")}

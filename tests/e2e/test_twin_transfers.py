@@ -77,7 +77,7 @@ async def together(rig, first, second):
 
 def run(main):
     """Run a test's coroutine."""
-    return asyncio.run(asyncio.wait_for(main(), 60))
+    return asyncio.run(asyncio.wait_for(main(), 240))
 
 
 def test_the_second_job_copies_what_the_first_has_published(tmp_path, server):

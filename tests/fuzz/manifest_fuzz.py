@@ -74,7 +74,7 @@ class _Child:
     def report(self) -> dict | str:
         """Wait for the end: the sums, or how and at which mutant the process ended before."""
         try:
-            out, err = self._process.communicate(timeout=60 + PATIENCE_S_PER_1000 * self._count / 1000)
+            out, err = self._process.communicate(timeout=240 + PATIENCE_S_PER_1000 * self._count / 1000)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.communicate()

@@ -102,7 +102,7 @@ def clone(tmp_path):
     """A repository whose manifests go through the filter."""
 
     def git(*words):
-        done = subprocess.run(["git", "-C", tmp_path, *words], capture_output=True, text=True, timeout=60, check=True)
+        done = subprocess.run(["git", "-C", tmp_path, *words], capture_output=True, text=True, timeout=240, check=True)
         return done.stdout
 
     git("init", "--quiet", "--initial-branch=main")

@@ -29,7 +29,7 @@ class Clone:
         self.git("config", "user.email", "person@example.org")
 
     def git(self, *words, check=True):
-        done = subprocess.run(["git", "-C", self.top, *words], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(["git", "-C", self.top, *words], capture_output=True, text=True, timeout=240, check=False)
         assert done.returncode == 0 or not check, done.stderr
         return done
 
@@ -101,7 +101,7 @@ def test_a_clone_without_this_program_can_commit(clone):
     clone.git("add", ".")
     words = ["git", "-C", clone.top, "commit", "--message=wish"]
     bare = environment(PATH="/usr/bin:/bin")
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True, env=bare)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=240, check=True, env=bare)
     assert "manifests are not checked" in done.stderr
 
 

@@ -58,13 +58,13 @@ def test_kill_9_of_the_lane_process_hands_back_what_was_under_way(rig, server):
 
     def hang(connection, first, last):
         reached.set()
-        go_on.wait(20)
+        go_on.wait(60)
         return server.good(connection, first, last)
 
     server.answer = hang
     rig.read(1, 0, 1)
     rig.read(2, 2, 2)
-    assert reached.wait(20)
+    assert reached.wait(60)
     before = rig.lanes.process_id
     os.kill(before, signal.SIGKILL)
     failed = [event for event in rig.until_ended(1, 2) if isinstance(event, TransferFailed)]

@@ -239,7 +239,7 @@ def _crash_at_every_step(file: Path, folder: Path, *, save: str, steps_min: int)
     active = file.parent / "active"
     active.mkdir()
     command = [sys.executable, "-c", CRASHES, str(active), str(folder), save]
-    done = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     rounds = [eval(line) for line in done.stdout.splitlines()]
     assert len(rounds) > steps_min

@@ -575,7 +575,7 @@ def test_brackets_that_overflow_the_composer_leave_the_process_alive():
         cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, f"nested more than {DEPTH_MAX} levels deep\n"), done.stderr

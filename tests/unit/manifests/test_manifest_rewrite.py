@@ -323,7 +323,7 @@ def test_a_write_on_a_file_system_of_whole_seconds(tmp_path: Path, mounted: Call
 def test_a_crash_at_any_step_loses_neither_version(file: Path, swaps: str):
     """Killed at each system call in turn while a save comes in between: afterwards the save is there, and whole."""
     command = [sys.executable, "-c", CRASHES, str(file), swaps]
-    done = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     *crashed, finished = [line.split(" ", 1) for line in done.stdout.splitlines()]
     assert len(crashed) > 30

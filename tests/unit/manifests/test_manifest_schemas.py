@@ -173,7 +173,7 @@ def test_an_installed_package_brings_its_schemas(tmp_path: Path):
     shutil.copytree(source / "schemas", tmp_path / "reconciler" / "schemas")
     program = "from reconciler.manifests.forms import load_schema; print(load_schema('configuration')['title'])"
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, env={}, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program], cwd=tmp_path, env={}, capture_output=True, text=True, timeout=240, check=False
     )
     assert (done.returncode, done.stdout) == (0, "Configuration\n"), done.stderr
 

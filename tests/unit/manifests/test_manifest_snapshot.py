@@ -108,7 +108,7 @@ def test_a_writer_who_comes_during_the_read_does_not_kill_us(file: Path):
         "print(read_file(path).data)\n"
     )
     command = [sys.executable, "-c", program, str(file)]
-    done = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True, timeout=240, check=False)
     assert (done.returncode, done.stdout) == (0, "b'title: old\\n'\n"), done.stderr
     assert signal.getsignal(signal.SIGURG) is signal.SIG_DFL
 

@@ -71,7 +71,7 @@ def test_closing_waits_for_the_read_in_progress(index, tmp_path):
     class Slow(Blob):
         def _read(self, offset, count):
             reading.set()
-            go_on.wait(10)
+            go_on.wait(60)
             assert is_open(self._descriptor)
             return super()._read(offset, count)
 
@@ -79,7 +79,7 @@ def test_closing_waits_for_the_read_in_progress(index, tmp_path):
     found = []
     reader = threading.Thread(target=lambda: found.append(blob.read(0, 10)))
     reader.start()
-    reading.wait(10)
+    reading.wait(60)
     blob.close()
     assert is_open(blob._descriptor)
     go_on.set()

@@ -73,7 +73,7 @@ def test_connections_of_one_address_are_bounded(index, monkeypatch):
                     await asyncio.sleep(0)
             pytest.fail("no room was made")
 
-    asyncio.run(asyncio.wait_for(main(), 20))
+    asyncio.run(asyncio.wait_for(main(), 60))
 
 
 def test_a_silent_connection_is_closed(index, monkeypatch):
@@ -83,7 +83,7 @@ def test_a_silent_connection_is_closed(index, monkeypatch):
     async def main():
         async with serving(index) as port:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            assert await asyncio.wait_for(reader.read(), 10) == b""
+            assert await asyncio.wait_for(reader.read(), 60) == b""
             writer.close()
 
     asyncio.run(main())
@@ -96,7 +96,7 @@ def test_plain_http_is_not_spoken(index):
         async with serving(index) as port:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(b"GET /overlay/v1/hello HTTP/1.1\r\n\r\n")
-            answer = await asyncio.wait_for(reader.read(), 10)
+            answer = await asyncio.wait_for(reader.read(), 60)
             assert b"HTTP" not in answer
             writer.close()
 
@@ -114,7 +114,7 @@ def test_it_stops_in_the_middle_of_an_answer(index, tmp_path, monkeypatch):
         async with RawClient.connect(port) as client:
             client.send("GET", blob_target(large.root))
             await client.reader.readexactly(100)
-            await asyncio.wait_for(server.stop(), 10)
+            await asyncio.wait_for(server.stop(), 60)
             await server.stop()
         assert await server.start("127.0.0.1", port) == port
         await server.stop()

@@ -34,7 +34,7 @@ class Echo:
             sock.close()
 
     def end(self) -> bytes:
-        self._thread.join(10)
+        self._thread.join(60)
         self._listener.close()
         return self.received
 

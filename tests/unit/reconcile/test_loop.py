@@ -436,7 +436,7 @@ def test_the_kernel_tells_of_a_new_manifest(world):
         run = asyncio.create_task(world.reconciler.run(once=False))
         await listed.wait()
         await asyncio.to_thread(world.write, "a.yml", release(JOB))
-        await asyncio.wait_for(begun.wait(), timeout=10)
+        await asyncio.wait_for(begun.wait(), timeout=60)
         world.reconciler.request_stop()
         await run
 

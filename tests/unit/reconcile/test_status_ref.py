@@ -32,7 +32,7 @@ class Repository:
 
     def git(self, *words):
         words = ["git", "-C", self.folder, *words]
-        return subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
+        return subprocess.run(words, capture_output=True, text=True, timeout=240, check=True).stdout
 
     def ref(self, node="nas"):
         return StatusRef(root=self.folder, node=node, store=self.store, interval_s=60.0)

@@ -24,7 +24,7 @@ class Heard:
         self._names.put(LOST)
 
     def next(self):
-        return self._names.get(timeout=5)
+        return self._names.get(timeout=60)
 
     def until(self, wanted):
         """Wait for a name; gives those before it."""

@@ -76,7 +76,7 @@ async def search(source: OverlaySource, *wants: Want) -> list:
 
 
 def run(coroutine):
-    return asyncio.run(asyncio.wait_for(coroutine, 30))
+    return asyncio.run(asyncio.wait_for(coroutine, 60))
 
 
 def test_a_recording_is_offered(index, holding):
