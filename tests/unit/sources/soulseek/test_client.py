@@ -1,0 +1,64 @@
+"""What the protocol library must leave alone, and what it is told."""
+
+import asyncio
+import os
+
+from reconciler.sources.soulseek.account import Account
+from reconciler.sources.soulseek.client import Client
+
+
+def run(test, **account):
+    """Run a test's coroutine with a client that has begun, and a loop that has a handler of its own."""
+
+    def ours(*_):
+        """Take what nobody waited for."""
+
+    async def main():
+        asyncio.get_running_loop().set_exception_handler(ours)
+        given = {"username": "us", "password": "x", "server_host": "127.0.0.1", "server_port": 1, **account}
+        client = Client(Account(**given), found=lambda _: None, excluded=lambda _: None)
+        try:
+            assert await client.begin() == ""
+            await test(client, ours)
+        finally:
+            await client.stop()
+
+    asyncio.run(main())
+
+
+def test_the_loop_keeps_its_exception_handler():
+    """The library puts its own there; what nobody waits for is ours to bound and tell."""
+
+    async def test(_, ours):
+        assert asyncio.get_running_loop().get_exception_handler() is ours
+
+    run(test)
+
+
+def test_nothing_is_on_that_was_not_asked_for(monkeypatch, tmp_path):
+    """No UPnP, port, obfuscation, distributed net, reconnecting or download folder, whatever variables say."""
+    for name in ("DEBUG", "NETWORK", "CREDENTIALS", "SHARES", "TRANSFERS"):
+        monkeypatch.setenv(name, "1")
+
+    async def test(client, _):
+        settings = client.settings
+        assert not settings.network.upnp.enabled
+        assert not settings.network.server.reconnect.auto
+        assert client.network.get_listening_ports() == (0, 0)
+        assert not settings.debug.search_for_parent
+        assert settings.shares.download == os.devnull
+        assert not settings.shares.directories
+
+    run(test)
+
+
+def test_folders_are_shared_once(tmp_path):
+    """One in another is the other's; of a library that is shared anyway nothing is offered twice."""
+    music, new, library = tmp_path / "music", tmp_path / "music" / "new", tmp_path / "library"
+
+    async def test(client, _):
+        assert [each.path for each in client.settings.shares.directories] == [str(music), str(library)]
+        client.publish([(str(library / "a.flac"), (1, 1)), (str(new / "b.flac"), (1, 1))])
+        assert client.shares.published == {library: {"a.flac": (1, 1)}}
+
+    run(test, shared=(str(new), str(music)), published_roots=(str(new), str(library)))
