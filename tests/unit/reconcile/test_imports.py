@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from odd_manifests import ALBUM, JOB, MBID
+from odd_manifests import ALBUM, JOB, MBID, ODD
 
 from reconciler.errors import InvalidInputError, NotFoundError
 from reconciler.ids import JobId, is_job_id
@@ -164,6 +164,21 @@ def test_a_batch_goes_on_past_bad_files(root, tmp_path):
     assert problems[1].message.endswith("b.yml is a symbolic link")
     assert (problems[5].line, problems[5].pointer) == (8, "spec.target_dir")
     assert root.texts() == {"g.yml": NAMED}
+
+
+def test_whatever_is_offered_is_taken_in_or_refused_in_words(root):
+    """Every odd manifest there is: what `validate` accepts comes in with its meaning, the rest has a problem."""
+    outcomes = root.take(*(Incoming(source=odd.name, data=odd.data) for odd in ODD))
+    for odd, outcome in zip(ODD, outcomes, strict=True):
+        if odd.said is not None or outcome.result == "refused":
+            assert outcome.result == "refused", odd.name
+            # What only the places of this machine say.
+            assert odd.said is not None or outcome.problems[-1].pointer == "spec.target_dir", odd.name
+        else:
+            written = read_manifest((root.folders.root / outcome.path).read_bytes()).manifest
+            assert written.job_id == outcome.job_id
+            assert written.spec_digest == read_manifest(odd.data).manifest.spec_digest, odd.name
+    assert len({outcome.job_id for outcome in outcomes if outcome.result == "imported"}) == len(root.texts())
 
 
 def test_a_folder_that_is_none_is_said_at_once(tmp_path):
