@@ -15,7 +15,7 @@ for each track.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -44,7 +44,7 @@ from reconciler.engine.partfile import PartName, PartStore
 from reconciler.engine.pieces import wrong_pieces
 from reconciler.engine.prints import differing
 from reconciler.errors import DiskError, FileBusyError, UnsafePathError, disk_refusal
-from reconciler.ids import Sha256, TrackPosition
+from reconciler.ids import ChunkIndex, Sha256, TrackPosition
 from reconciler.library import audio
 from reconciler.library.album import Album, AlbumFile
 from reconciler.library.index import Holding, LibraryIndex
@@ -137,13 +137,17 @@ class JobDisk:
         """Where a part of a track lies."""
         return str(self._shelves.parts.path_of(self._part(position, part_id), self._root))
 
-    def verify(self, command: VerifyWhole) -> WholeVerified | WholeRefused | DiskRefused:
-        """Read the whole part again from the disk: the bytes first, then whether it is the audio that it should be."""
+    def verify(
+        self, command: VerifyWhole, *, read_again: Container[ChunkIndex] = frozenset()
+    ) -> WholeVerified | WholeRefused | DiskRefused:
+        """Read the whole part again from the disk, but for the chunks that whoever wrote them has `read_again` since:
+        the bytes first, then whether it is the audio that it should be.
+        """
         track, variant = self._tracks[command.position], command.variant
         path = self._shelves.parts.path_of(self._part(command.position, command.part_id), self._root)
         wrong_whole = partial(WholeRefused, position=command.position, part_id=command.part_id)
         try:
-            sha256, fault, wrong = _read_again(path, command)
+            sha256, fault, wrong = _read_whole(path, command, read_again)
             if fault == "content" and command.checksums is None and _fits(track, variant):
                 return _wrong_piece(path, track, wrong_whole(fault=fault, message=wrong))
             if fault:
@@ -332,7 +336,9 @@ def refused(
     return DiskRefused(position=position, trouble=trouble_of(type(error)), message=message)
 
 
-def _read_again(path: Path, command: VerifyWhole) -> tuple[Sha256 | None, Literal["", "content", "claim"], str]:
+def _read_whole(
+    path: Path, command: VerifyWhole, read_again: Container[ChunkIndex]
+) -> tuple[Sha256 | None, Literal["", "content", "claim"], str]:
     """The file's SHA-256 where it was worth computing, and what is wrong with its bytes; nothing = they are right."""
     variant = command.variant
     if command.checksums is None:
@@ -340,7 +346,7 @@ def _read_again(path: Path, command: VerifyWhole) -> tuple[Sha256 | None, Litera
             hashes = hash_file(part.fileno(), variant.size)
         wrong = wrong_content(hashes, variant)
         return hashes.sha256, "content" if wrong else "", wrong
-    chunk = differing(path, variant.size, command.checksums)
+    chunk = differing(path, variant.size, command.checksums, but=read_again)
     if chunk is not None:
         return None, "content", f"chunk {chunk} on disk is not what was verified"
     if variant.sha256 is None and variant.size > WHOLE_SHA256_BYTES_MAX:

@@ -9,7 +9,7 @@ more requests than its etiquette allows, a job that is not finished waits for an
 finished one for nothing.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import assert_never
 
 from reconciler.engine.advance import Advance
@@ -117,10 +117,18 @@ class JobMachine:
 
     def feed(self, event: Event, *, now: float) -> None:
         """Take note of what happened at monotonic time `now`, and decide what follows."""
-        if self.outcome is not None:
-            return
+        self.feed_all((event,), now=now)
+
+    def feed_all(self, events: Iterable[Event], *, now: float) -> None:
+        """Take note of all that has happened by `now`, in its order, and decide once what follows from it.
+
+        Chunks come a thousand a second, several at a time; deciding costs more than taking note.
+        """
         self._now = now
-        self._take(event, now)
+        for event in events:
+            if self.outcome is not None:
+                return
+            self._take(event, now)
         if self.outcome is None:
             self._swarm.drop_late(now)
             self._advance.move(self._tracks.values(), self.order.constraints, now)

@@ -194,7 +194,7 @@ class Lane:
         """Hash a chunk while it is warm, write it unless it is wrong, and tell."""
         found = print_of(view, order.size)
         matches = None if order.expected is None else found.digest == order.expected[chunk - order.first]
-        if matches is not False and not part.write_chunk(chunk, view, found.digest):
+        if matches is not False and not part.write_chunk(chunk, view, found, verified=matches is True):
             raise WireError("cancelled", "the part was closed")
         self._tell(
             order,

@@ -6,6 +6,7 @@ Owns: which of them reads from the peers of which source. Never: moves a byte.
 from collections.abc import Mapping
 
 from reconciler.engine.lane_orders import BytePath, PartId, ReadRange, Tag
+from reconciler.ids import ChunkIndex
 
 
 class LaneChoice:
@@ -26,10 +27,9 @@ class LaneChoice:
                     before.detach(part)
                 raise
 
-    def detach(self, part: PartId) -> None:
+    def detach(self, part: PartId) -> frozenset[ChunkIndex]:
         """Close a part; when this returns, nobody will write to it again."""
-        for each in self._all:
-            each.detach(part)
+        return frozenset().union(*(each.detach(part) for each in self._all))
 
     def read(self, order: ReadRange) -> None:
         """Hand an order to the path of its source."""

@@ -8,7 +8,7 @@ over, it could still only say what these frames can say.
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from reconciler.engine.events import (
@@ -22,11 +22,13 @@ from reconciler.engine.events import (
 )
 from reconciler.engine.lane_orders import LaneEvent, ReadRange, Tag
 from reconciler.ids import ChunkIndex, JobId
+from reconciler.overlay.merkle import FILE_BYTES_MAX, LARGE_CHUNK_BYTES
 from reconciler.sources.base import ByteRequest, Endpoint
 
 # The largest frame is an order for 16 MiB in chunks of 256 KiB: 64 hashes of 64 digits and a request, some 8 KiB. A
 # megabyte is no frame of ours.
 FRAME_BYTES_MAX = 1 << 20
+CHUNKS_MAX = FILE_BYTES_MAX // LARGE_CHUNK_BYTES
 _LENGTH = struct.Struct("!I")
 
 Fields = dict[str, Any]
@@ -166,6 +168,35 @@ def _event(
             )
         case other:
             raise BrokenFrameError(f"an event called {other!r}")
+
+
+def answer_fields(question: Any, refused: OSError | None = None, *, read_again: Iterable[ChunkIndex] = ()) -> Fields:
+    """The answer to a question: what the disk said, and what was read again of a part that was closed."""
+    return {
+        "answer": question,
+        "error": "" if refused is None else str(refused),
+        "errno": 0 if refused is None else refused.errno or 0,
+        "read_again": chunks_field(read_again),
+    }
+
+
+def chunks_field(chunks: Iterable[ChunkIndex]) -> str:
+    """A set of chunks as bits, in hexadecimal digits: 16 KiB for the largest file."""
+    bits = 0
+    for chunk in chunks:
+        bits |= 1 << chunk
+    return f"{bits:x}"
+
+
+def chunks_of(field: str) -> frozenset[ChunkIndex]:
+    """The chunks that the lane process named; raises BrokenFrameError where it names none that can be."""
+    try:
+        bits = int(field, 16)
+    except ValueError as error:
+        raise BrokenFrameError("chunks that are no bits") from error
+    if not 0 <= bits < 1 << CHUNKS_MAX:
+        raise BrokenFrameError("more chunks than a file can have")
+    return frozenset(ChunkIndex(chunk) for chunk, bit in enumerate(reversed(f"{bits:b}")) if bit == "1")
 
 
 def _fields(body: bytes) -> Fields:

@@ -21,8 +21,17 @@ from loguru import logger
 
 from reconciler.clock import Clock
 from reconciler.engine.events import FailureCode, TransferEnded, TransferFailed
-from reconciler.engine.lane_frames import BrokenFrameError, Fields, Unpacker, event_of, order_fields, pack
+from reconciler.engine.lane_frames import (
+    BrokenFrameError,
+    Fields,
+    Unpacker,
+    chunks_of,
+    event_of,
+    order_fields,
+    pack,
+)
 from reconciler.engine.lane_orders import LaneEvent, PartId, Post, ReadRange, Tag
+from reconciler.ids import ChunkIndex
 
 # An answer to attach or detach needs a disk, and at most the sync of what two processes have written since the last one
 # (32 MiB, and a chunk for each lane): a memory card needs half a minute for that. A process that says nothing for so
@@ -44,6 +53,7 @@ class _Question:
     error: str = ""
     errno: int = 0
     """What the disk said; 0 where nothing went wrong, or not on the disk."""
+    read_again: frozenset[ChunkIndex] = frozenset()
 
     def refusal(self) -> OSError:
         """The error that it was answered with."""
@@ -105,10 +115,11 @@ class LaneLink:
                 self._parts.pop(part, None)
             raise answer.refusal()
 
-    def detach(self, part: PartId) -> None:
-        """Close a part; when this returns, nothing will be written to it again. Raises OSError as BytePath says.
+    def detach(self, part: PartId) -> frozenset[ChunkIndex]:
+        """Close a part; see BytePath.
 
-        A process that died has closed it too: its last chunks have no journal line, and are fetched again.
+        A process that died has closed it too: its last chunks have no journal line, and are fetched again. What it had
+        read again, nobody knows any more.
         """
         with self._lock:
             self._parts.pop(part, None)
@@ -116,6 +127,7 @@ class LaneLink:
         answer = self._ask({"do": "detach", "part": part})
         if answer.errno:
             raise answer.refusal()
+        return answer.read_again
 
     def read(self, order: ReadRange, more: Fields | None = None) -> None:
         """Hand an order over, with what else its program wants to know of it."""
@@ -214,13 +226,14 @@ class LaneLink:
 
     def _answered(self, fields: Fields) -> None:
         number, error = int(fields["answer"]), str(fields["error"])
+        read_again = chunks_of(str(fields["read_again"]))
         with self._lock:
             question = self._questions.pop(number, None)
             part = self._attaching_again.pop(number, None)
             if part in self._parts and error:
                 self._lost_parts.add(part)
         if question is not None:
-            question.error, question.errno = error, int(fields["errno"])
+            question.error, question.errno, question.read_again = error, int(fields["errno"]), read_again
             question.answered.set()
 
     def _ended(self) -> None:

@@ -65,8 +65,9 @@ class BytePath(Protocol):
         """Open the part file at `path` for writing, under a number that was not used before; raises OSError."""
         ...
 
-    def detach(self, part: PartId) -> None:
-        """Close a part: when this returns, nothing will be written to it again, and the disk has what was.
+    def detach(self, part: PartId) -> frozenset[ChunkIndex]:
+        """Close a part: when this returns, nothing will be written to it again, and the disk has what was. Gives the
+        verified chunks that were read from the disk again, and are right; the others are still to be.
 
         Raises OSError where it has not: the chunks that the journal does not name are lost.
         """

@@ -10,6 +10,7 @@ import itertools
 import threading
 
 from reconciler.engine.lane_orders import BytePath, PartId, ReadRange, Tag
+from reconciler.ids import ChunkIndex
 from reconciler.sources.base import Endpoint
 
 # Peers whose process is remembered. One that is forgotten may be given another: a second connection, no harm.
@@ -37,11 +38,18 @@ class LanePool:
                 each.detach(part)
             raise
 
-    def detach(self, part: PartId) -> None:
+    def detach(self, part: PartId) -> frozenset[ChunkIndex]:
         """Close a part in every process, whatever one of them says of its disk; see BytePath."""
-        refusals = [error for each in self._paths if (error := _refusal(each, part)) is not None]
-        if refusals:
-            raise refusals[0]
+        read_again: set[ChunkIndex] = set()
+        refusal: OSError | None = None
+        for each in self._paths:
+            try:
+                read_again |= each.detach(part)
+            except OSError as error:
+                refusal = refusal or error
+        if refusal is not None:
+            raise refusal
+        return frozenset(read_again)
 
     def read(self, order: ReadRange) -> None:
         """Hand an order to the process of its peer."""
@@ -63,11 +71,3 @@ class LanePool:
         """End every process."""
         for each in self._paths:
             each.close()
-
-
-def _refusal(path: BytePath, part: PartId) -> OSError | None:
-    try:
-        path.detach(part)
-    except OSError as error:
-        return error
-    return None

@@ -16,6 +16,7 @@ from reconciler.engine.events import TransferFailed
 from reconciler.engine.lane import Lane
 from reconciler.engine.lane_orders import LaneEvent, PartId, Post, ReadRange, Tag
 from reconciler.engine.partwriter import PartWriter
+from reconciler.ids import ChunkIndex
 from reconciler.overlay.merkle import chunk_size
 from reconciler.sources.base import Endpoint
 
@@ -42,15 +43,15 @@ class Lanes:
         with self._lock:
             self._parts[part] = writer
 
-    def detach(self, part: PartId) -> None:
-        """Close a part: when this returns, no lane will write to it again, and the disk has what they wrote.
+    def detach(self, part: PartId) -> frozenset[ChunkIndex]:
+        """Close a part: when this returns, no lane will write to it again, and the disk has what they wrote. Gives what
+        was read again since it was written.
 
-        Raises OSError where it has not (engine.partwriter).
+        Raises OSError where the disk has it not (engine.partwriter).
         """
         with self._lock:
             writer = self._parts.pop(part, None)
-        if writer is not None:
-            writer.close()
+        return frozenset() if writer is None else writer.close()
 
     def read(self, order: ReadRange) -> None:
         """Queue an order at its peer's lane."""

@@ -1,19 +1,26 @@
-"""A part open for writing: chunks in by offset, and the journal line of each once the disk has it.
+"""A part open for writing: chunks in by offset, and the journal line of each once the disk has it and gives it back.
 
 Owns: the descriptors of one part and its journal, and the thread that syncs. Never: makes or resumes a part
 (engine.partfile).
 
 A chunk is in the page cache when `write_chunk` returns, and on the disk some time later. A thread of the part's own
-asks for that (`fdatasync`) after every SYNC_BYTES, which also keeps the disk busy from the first megabyte on, and only
-then writes the journal lines of what it covers. When the disk refuses there, nobody can say which of those bytes it
-lost (the kernel tells once and forgets them): none of them gets its line, and the part takes nothing more.
+asks for that (`fdatasync`) after every SYNC_BYTES, which also keeps the disk busy from the first megabyte on, then
+reads the chunks again and compares them with what was given, and only then writes the journal lines of what it covers.
+When the disk refuses there, nobody can say which of those bytes it lost (the kernel tells once and forgets them): none
+of them gets its line, and the part takes nothing more.
+
+Reading again here, while peers are waited for, spares the finished file a pause of its own. It counts only for chunks
+that were verified: whoever writes one of them once more writes the same bytes.
 """
 
 import errno
 import os
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
+from reconciler.engine.events import ChunkPrint
+from reconciler.engine.prints import checksum_of
 from reconciler.ids import ChunkIndex
 
 # What a power cut may cost, and how much is written at a time: large enough that the sync itself (0.5 ms on an SSD, 20
@@ -35,12 +42,27 @@ def _again(error: OSError) -> OSError:
     return OSError(error.errno, error.strerror)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Written:
+    """A chunk in the page cache, and perhaps on the disk."""
+
+    chunk: ChunkIndex
+    length_bytes: int
+    print: ChunkPrint
+    verified: bool
+
+    @property
+    def line(self) -> bytes:
+        """Its line in the journal."""
+        return b"%d %s\n" % (self.chunk, self.print.digest.hex().encode())
+
+
 class PartWriter:
     """A part open for writing, used by several lanes at once; closing waits for those that are writing."""
 
     def __init__(self, path: str, *, chunk_bytes: int) -> None:
         self._chunk_bytes = chunk_bytes
-        self._file = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self._file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             journal = str(Path(path).with_suffix(".journal"))
             self._journal = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -50,15 +72,17 @@ class PartWriter:
         self._changed = threading.Condition()
         self._writing = 0
         self._closed = False
-        self._lines: list[bytes] = []
+        self._unsynced: list[_Written] = []
         self._unsynced_bytes = 0
+        self._read_again: set[ChunkIndex] = set()
+        """The syncer's own until it has ended."""
         self._lost: OSError | None = None
         self._syncer = threading.Thread(target=self._keep_synced, name="part sync", daemon=True)
         self._syncer.start()
 
-    def write_chunk(self, chunk: ChunkIndex, view: memoryview, digest: bytes) -> bool:
+    def write_chunk(self, chunk: ChunkIndex, view: memoryview, found: ChunkPrint, *, verified: bool) -> bool:
         """Write one chunk; its journal line follows when the disk has it. False, and nothing written, once the part is
-        closed.
+        closed. `verified`: its hash is the one that it must have.
 
         Raises OSError when the disk refuses it, or has refused what came before.
         """
@@ -73,13 +97,14 @@ class PartWriter:
             while done < len(view):
                 done += os.pwrite(self._file, view[done:], offset + done)
         except BaseException:  # whatever it is: who closes the part waits for every writer
-            self._written(0)
+            self._done_writing()
             raise
-        self._written(len(view), b"%d %s\n" % (chunk, digest.hex().encode()))
+        self._done_writing(_Written(chunk=chunk, length_bytes=len(view), print=found, verified=verified))
         return True
 
-    def close(self) -> None:
-        """Refuse further chunks, wait for the ones being written and until the disk has them all.
+    def close(self) -> frozenset[ChunkIndex]:
+        """Refuse further chunks, wait for the ones being written and until the disk has them all; gives the verified
+        chunks that were read again and are as they were given.
 
         Raises OSError when it has not: the chunks without a journal line are then lost.
         """
@@ -91,33 +116,46 @@ class PartWriter:
         os.close(self._journal)
         if self._lost is not None:
             raise _again(self._lost)
+        return frozenset(self._read_again)
 
-    def _written(self, count: int, line: bytes = b"") -> None:
+    def _done_writing(self, written: _Written | None = None) -> None:
         with self._changed:
             self._writing -= 1
-            self._unsynced_bytes += count
-            if line:
-                self._lines.append(line)
-            if self._closed or self._lost is not None or len(self._lines) == 1 or self._unsynced_bytes >= SYNC_BYTES:
+            if written is not None:
+                self._unsynced.append(written)
+                self._unsynced_bytes += written.length_bytes
+            first = len(self._unsynced) == 1
+            if self._closed or self._lost is not None or first or self._unsynced_bytes >= SYNC_BYTES:
                 self._changed.notify()  # the syncer, the only one who waits; not for each chunk, it has a lock to take
 
     def _keep_synced(self) -> None:
-        """Sync and journal until the part is closed and nobody writes any more, or the disk refuses."""
+        """Sync, read again and journal until the part is closed and nobody writes any more, or the disk refuses."""
         while self._lost is None:
             with self._changed:
-                self._changed.wait_for(lambda: self._lines or self._at_rest)
+                self._changed.wait_for(lambda: self._unsynced or self._at_rest)
                 self._changed.wait_for(lambda: self._unsynced_bytes >= SYNC_BYTES or self._at_rest, SYNC_WITHIN_S)
-                if not self._lines:
+                if not self._unsynced:
                     return
-                lines, self._lines, self._unsynced_bytes = self._lines, [], 0
+                written, self._unsynced, self._unsynced_bytes = self._unsynced, [], 0
             try:
                 os.fdatasync(self._file)
-                os.write(self._journal, b"".join(lines))
+                self._read([each for each in written if each.verified])
+                os.write(self._journal, b"".join(each.line for each in written))
                 os.fdatasync(self._journal)
             except OSError as error:
                 with self._changed:
                     self._lost = error
                     self._changed.wait_for(lambda: not self._writing)
+
+    def _read(self, written: list[_Written]) -> None:
+        """Read chunks again; raises OSError where one is not what was written."""
+        buffer = memoryview(bytearray(max((each.length_bytes for each in written), default=0)))
+        for each in written:
+            view = buffer[: each.length_bytes]
+            got = os.preadv(self._file, [view], each.chunk * self._chunk_bytes)
+            if got != each.length_bytes or checksum_of(view) != each.print.checksum:
+                raise OSError(errno.EIO, f"the disk gives back other bytes for chunk {each.chunk} than it was given")
+            self._read_again.add(each.chunk)
 
     @property
     def _at_rest(self) -> bool:

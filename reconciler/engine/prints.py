@@ -9,6 +9,7 @@ for nobody is kept out by it: who can write to a part can as well write to the f
 """
 
 import os
+from collections.abc import Container
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,28 +36,32 @@ def print_of(view: memoryview, file_size: int) -> ChunkPrint:
     return ChunkPrint(digest=chunk_hash(view, file_size=file_size), checksum=checksum_of(view))
 
 
-def differing(path: Path, size: int, checksums: tuple[bytes, ...]) -> ChunkIndex | None:
-    """The first chunk of the file at `path` that does not hash to its checksum; None where all do. Raises OSError."""
+def differing(
+    path: Path, size: int, checksums: tuple[bytes, ...], *, but: Container[ChunkIndex] = frozenset()
+) -> ChunkIndex | None:
+    """A chunk of the file at `path` that does not hash to its checksum; None where all do. Raises OSError.
+
+    The chunks `but` are taken to be right.
+    """
     part = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         if os.fstat(part).st_size != size:
             return ChunkIndex(0)
-        half = len(checksums) // 2
+        chunks = [ChunkIndex(each) for each in range(len(checksums)) if each not in but]
         with ThreadPoolExecutor(READERS) as readers:  # reading and hashing both run without the interpreter's lock
-            found = readers.map(
-                lambda run: _differing_in(part, size, checksums, run), (range(half), range(half, len(checksums)))
-            )
+            parts = (chunks[: len(chunks) // READERS], chunks[len(chunks) // READERS :])
+            found = readers.map(lambda some: _differing_in(part, size, checksums, some), parts)
             return next((chunk for chunk in found if chunk is not None), None)
     finally:
         os.close(part)
 
 
-def _differing_in(part: int, size: int, checksums: tuple[bytes, ...], run: range) -> ChunkIndex | None:
+def _differing_in(part: int, size: int, checksums: tuple[bytes, ...], chunks: list[ChunkIndex]) -> ChunkIndex | None:
     chunk_bytes = chunk_size(size)
     buffer = memoryview(bytearray(min(chunk_bytes, size)))
-    for index in run:
+    for index in chunks:
         view = buffer[: min(chunk_bytes, size - index * chunk_bytes)]
         got = os.preadv(part, [view], index * chunk_bytes)
         if got != len(view) or checksum_of(view) != checksums[index]:
-            return ChunkIndex(index)
+            return index
     return None

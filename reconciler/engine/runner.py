@@ -43,7 +43,7 @@ from reconciler.engine.job import JobMachine
 from reconciler.engine.lane_orders import BytePath, PartId, ReadRange, Tag
 from reconciler.engine.order import JobOrder, JobProgress
 from reconciler.errors import PeerError
-from reconciler.ids import JobId, TrackPosition, make_ulid
+from reconciler.ids import ChunkIndex, JobId, TrackPosition, make_ulid
 from reconciler.sources.base import Source, Want
 from reconciler.traces.model import SwarmEvent
 from reconciler.traces.reporter import Reporter
@@ -173,9 +173,10 @@ class JobRunner:
             event = await asyncio.wait_for(self._inbox.get(), wait_s)
         except TimeoutError:
             event = TimePassed()
-        self._machine.feed(event, now=self._around.clock.monotonic())
-        while not self._inbox.empty() and self._machine.outcome is None:
-            self._machine.feed(self._inbox.get_nowait(), now=self._around.clock.monotonic())
+        events = [event]
+        while not self._inbox.empty():
+            events.append(self._inbox.get_nowait())
+        self._machine.feed_all(events, now=self._around.clock.monotonic())
 
     def _tell(self) -> None:
         progress = self._machine.progress()
@@ -278,10 +279,10 @@ class JobRunner:
                 return (self._attach(command, answer, disk) if isinstance(answer, PartOpened) else answer,)
             case VerifyWhole():
                 try:
-                    self._detach((command.position, command.part_id))
+                    read_again = self._detach((command.position, command.part_id))
                 except OSError as error:
                     return (refused(command.position, error, doing="the disk lost what was written: "),)
-                return (disk.verify(command),)
+                return (disk.verify(command, read_again=read_again),)
             case Publish():
                 self._let_go(command.position)
                 return (disk.publish(command),)
@@ -307,10 +308,9 @@ class JobRunner:
             return refused(command.position, error, doing="could not open the part: ")
         return opened
 
-    def _detach(self, name: tuple[TrackPosition, str]) -> None:
+    def _detach(self, name: tuple[TrackPosition, str]) -> frozenset[ChunkIndex]:
         part = self._parts.pop(name, None)
-        if part is not None:
-            self._around.lanes.detach(part)
+        return frozenset() if part is None else self._around.lanes.detach(part)
 
     def _let_go(self, position: TrackPosition, part_id: str | None = None) -> None:
         """Close a part, or every part of a track, whatever becomes of what is still to be written: what the disk loses

@@ -22,6 +22,7 @@ from reconciler.engine.events import TransferFailed
 from reconciler.engine.lane_frames import BrokenFrameError, Fields
 from reconciler.engine.lane_link import LaneLink, Program
 from reconciler.engine.lane_orders import LaneEvent, PartId, Post, ReadRange, Tag
+from reconciler.ids import ChunkIndex
 from reconciler.library.index import HeldFile
 from reconciler.sources.soulseek.account import Account, SessionStatus
 from reconciler.sources.soulseek.ledger import Ledger
@@ -122,9 +123,9 @@ class SoulseekPath:
         """Open the part file at `path` for writing; raises OSError."""
         self._running().attach(part, path, size)
 
-    def detach(self, part: PartId) -> None:
+    def detach(self, part: PartId) -> frozenset[ChunkIndex]:
         """Close a part; when this returns, nothing will be written to it again."""
-        self._running().detach(part)
+        return self._running().detach(part)
 
     def read(self, order: ReadRange) -> None:
         """Hand an order over, unless its user is to be left alone or its file is known to be of no use."""

@@ -23,7 +23,7 @@ from dataclasses import asdict, replace
 from itertools import islice
 
 from reconciler.clock import SystemClock
-from reconciler.engine.lane_frames import Fields, Unpacker, event_fields, order_of, pack
+from reconciler.engine.lane_frames import Fields, Unpacker, answer_fields, event_fields, order_of, pack
 from reconciler.engine.lane_orders import LaneEvent, Tag
 from reconciler.engine.soulseek_reads import Reads
 from reconciler.sources.soulseek.account import Account
@@ -105,14 +105,14 @@ class _Process:
     def _obey_reads(self, fields: Fields, reads: Reads) -> None:
         match fields["do"]:
             case "hello":
-                self._answer(fields, None)
+                self.tell(answer_fields(fields["question"]))
             case "attach":
                 refused = None
                 try:
                     reads.attach(fields["part"], fields["path"], fields["size"])
                 except OSError as error:
                     refused = error
-                self._answer(fields, refused)
+                self.tell(answer_fields(fields["question"], refused))
             case "detach":
                 self._tasks.create_task(self._detach(reads, fields), name="detach")
             case "read":
@@ -123,16 +123,12 @@ class _Process:
                 raise ValueError(f"no such command: {other!r}")
 
     async def _detach(self, reads: Reads, fields: Fields) -> None:
-        refused = None
         try:
-            await asyncio.to_thread(reads.detach, fields["part"])
-        except OSError as error:
-            refused = error
-        self._answer(fields, refused)
-
-    def _answer(self, fields: Fields, refused: OSError | None) -> None:
-        said = {"error": "", "errno": 0} if refused is None else {"error": str(refused), "errno": refused.errno or 0}
-        self.tell({"answer": fields["question"], **said})
+            read_again = await asyncio.to_thread(reads.detach, fields["part"])
+        except OSError as refused:
+            self.tell(answer_fields(fields["question"], refused))
+        else:
+            self.tell(answer_fields(fields["question"], read_again=read_again))
 
     async def _search(self, ticket: int, query: str) -> None:
         if self._client is not None and len(self._searches) < SEARCHES_MAX:

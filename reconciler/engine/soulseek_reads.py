@@ -88,14 +88,13 @@ class Reads:
         os.close(os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC))
         self._known[part] = (path, size)
 
-    def detach(self, part: PartId) -> None:
-        """Close a part: afterwards nothing is written to it again, and the disk has what was. Blocks; raises OSError
-        where it has not (engine.partwriter).
+    def detach(self, part: PartId) -> frozenset[ChunkIndex]:
+        """Close a part: afterwards nothing is written to it again, and the disk has what was. Blocks; gives what was
+        read again, and raises OSError where the disk has it not (engine.partwriter).
         """
         self._known.pop(part, None)
         writer = self._open.pop(part, None)
-        if writer is not None:
-            writer.close()
+        return frozenset() if writer is None else writer.close()
 
     def detach_all(self) -> None:
         """Close every part: what was written gets its journal lines."""
@@ -223,7 +222,7 @@ def _keep(order: ReadRange, part: PartWriter, chunk: ChunkIndex, view: memoryvie
     found = print_of(view, order.size)
     matches = None if order.expected is None else found.digest == order.expected[chunk - order.first]
     try:
-        written = matches is False or part.write_chunk(chunk, view, found.digest)
+        written = matches is False or part.write_chunk(chunk, view, found, verified=matches is True)
     except OSError as error:
         raise DownloadError("disk", str(error)) from error
     if not written:

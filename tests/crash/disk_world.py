@@ -331,7 +331,7 @@ class _Run:
     def _write(writer, command, data, index):
         view = data[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
         found = print_of(view, len(data))
-        assert writer.write_chunk(ChunkIndex(index), view, found.digest)
+        assert writer.write_chunk(ChunkIndex(index), view, found, verified=True)
         return ChunkArrived(
             transfer=command.transfer,
             chunk=ChunkIndex(index),

@@ -6,12 +6,23 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.engine.events import DiscardPart, PeersFound, Search, SearchEnded, StopAsked, WholeRefused
+from reconciler.engine.events import (
+    ChunkArrived,
+    DiscardPart,
+    PeersFound,
+    Search,
+    SearchEnded,
+    StopAsked,
+    TransferEnded,
+    TransferFailed,
+    WholeRefused,
+)
 from reconciler.engine.job import JobMachine
 from reconciler.engine.neighbours import Neighbours
 from reconciler.engine.pace import Patience, RescuePolicy
 from reconciler.ids import ChunkIndex, TrackPosition
 from reconciler.manifests.model import Constraints
+from reconciler.overlay.merkle import CHUNK_BYTES
 from reconciler.simulation.behaviour import SimPeer
 from reconciler.simulation.content import digest_of, order_of
 from reconciler.simulation.measures import OF_USE
@@ -299,6 +310,38 @@ def test_trouble_while_searching_is_told_and_ends_nothing():
     assert (note.error_code, note.peer) == ("unreachable", "x")
     machine.feed(SearchEnded(source="overlay"), now=1.0)
     assert machine.outcome == "failed"
+
+
+class Gathered(World):
+    """Chunks are told some at a time, together with what ends them, as lanes tell them."""
+
+    _chunks = ()
+
+    def _feed(self, event):
+        if isinstance(event, ChunkArrived) and len(self._chunks) < 5:
+            self._write(event)
+            self._chunks = (*self._chunks, event)
+            return
+        events, self._chunks = (*self._chunks, event), ()
+        for each in events:
+            if isinstance(each, TransferEnded | TransferFailed):
+                self._next.pop(each.transfer, None)
+        if isinstance(event, ChunkArrived):
+            self._write(event)
+        self.machine.feed_all(events, now=self._now)
+        self.machine.check_invariants()
+        self._obey()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_happened_together_is_decided_once(seed):
+    """The same job completes, every chunk comes once, and a liar's never counts."""
+    peers = (SimPeer(name="a"), SimPeer(name="b"), SimPeer(name="c", lies=ALL))
+    sizes = (9 * MB, 4 * MB)
+    result = Gathered(Scene(sizes=sizes, peers=peers), dice=random.Random(seed), kept=None, stride=1).run()
+    assert result.outcome == "completed"
+    assert banned(result) == ["c"]
+    assert len(notes(result, EventType.CHUNK_RECEIVED)) == sum(-(-size // CHUNK_BYTES) for size in sizes)
 
 
 class Unkind(World):

@@ -22,9 +22,12 @@ from reconciler.engine.events import (
     TransferId,
 )
 from reconciler.engine.lane_frames import (
+    CHUNKS_MAX,
     FRAME_BYTES_MAX,
     BrokenFrameError,
     Unpacker,
+    chunks_field,
+    chunks_of,
     event_fields,
     event_of,
     order_fields,
@@ -198,6 +201,19 @@ def test_orders_cross_the_border_whole(order):
     """The other process reads what was asked, to the last header."""
     (fields,) = Unpacker().feed(pack(order_fields(order)))
     assert order_of(fields) == order
+
+
+@given(st.frozensets(st.integers(0, CHUNKS_MAX - 1), max_size=50))
+def test_sets_of_chunks_cross_the_border_whole(chunks):
+    """As bits: thousands of neighbours are a short word."""
+    assert chunks_of(chunks_field(chunks)) == chunks
+
+
+@pytest.mark.parametrize("field", ["", "xyz", "-1", f"{1 << CHUNKS_MAX:x}"])
+def test_chunks_that_no_file_has_are_refused(field):
+    """What is no set of chunks is a broken frame like any other."""
+    with pytest.raises(BrokenFrameError):
+        chunks_of(field)
 
 
 @given(st.binary(max_size=60))

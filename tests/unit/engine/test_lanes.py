@@ -165,7 +165,7 @@ def test_a_range_becomes_verified_chunks_on_disk(rig):
     events = rig.until_ended(1)
     assert kinds(events) == ["PeerConnected", *["ChunkArrived"] * COUNT, "TransferEnded"]
     assert all(event.matches for event in events if isinstance(event, ChunkArrived))
-    rig.lanes.detach(rig.part)
+    assert rig.lanes.detach(rig.part) == set(range(COUNT)), "each was read from the disk again"
     assert rig.path.read_bytes() == DATA
 
 
@@ -204,6 +204,7 @@ def test_without_expected_hashes_a_chunk_is_written_and_its_hash_told(rig):
     rig.read(1, 1, 1, expected=None)
     (arrived,) = [event for event in rig.until_ended(1) if isinstance(event, ChunkArrived)]
     assert (arrived.matches, arrived.print.digest) == (None, HASHES[1])
+    assert rig.lanes.detach(rig.part) == set(), "another peer's may yet be written over it"
 
 
 def cut(connection, first, last):

@@ -9,7 +9,7 @@ from reconciler.engine.partwriter import PartWriter
 from reconciler.engine.prints import differing, print_of
 from reconciler.errors import DiskError
 from reconciler.ids import ChunkIndex, JobId, TrackPosition
-from reconciler.overlay.merkle import chunk_hash, chunk_size
+from reconciler.overlay.merkle import chunk_size
 
 SIZE = 700_000
 CHUNK = chunk_size(SIZE)
@@ -31,7 +31,7 @@ def chunk_of(index):
 def put(path, *indexes):
     writer = PartWriter(str(path), chunk_bytes=CHUNK)
     for index in indexes:
-        assert writer.write_chunk(ChunkIndex(index), chunk_of(index), chunk_hash(chunk_of(index), file_size=SIZE))
+        assert writer.write_chunk(ChunkIndex(index), chunk_of(index), print_of(chunk_of(index), SIZE), verified=True)
     writer.close()
     return writer
 
@@ -113,7 +113,7 @@ def test_closing_ends_writing(store, tmp_path):
     """After close nothing more is written, whoever still holds the writer."""
     path, _ = reopen(store, tmp_path)
     writer = put(path, 0)
-    assert not writer.write_chunk(ChunkIndex(1), chunk_of(1), b"\0" * 32)
+    assert not writer.write_chunk(ChunkIndex(1), chunk_of(1), print_of(chunk_of(1), SIZE), verified=True)
     assert path.read_bytes()[CHUNK : 2 * CHUNK] == bytes(CHUNK)
 
 
@@ -123,7 +123,7 @@ def test_many_threads_may_write_at_once(store, tmp_path):
     writer = PartWriter(str(path), chunk_bytes=CHUNK)
 
     def write(index):
-        writer.write_chunk(ChunkIndex(index), chunk_of(index), chunk_hash(chunk_of(index), file_size=SIZE))
+        writer.write_chunk(ChunkIndex(index), chunk_of(index), print_of(chunk_of(index), SIZE), verified=True)
 
     threads = [threading.Thread(target=write, args=(index,)) for index in range(3)]
     for thread in threads:
@@ -167,5 +167,6 @@ def test_one_changed_byte_is_found_when_the_whole_is_read_again(tmp_path, at):
     wrong[at] ^= 0x10
     path.write_bytes(wrong)
     assert differing(path, SIZE, checksums) == at // CHUNK
+    assert differing(path, SIZE, checksums, but={at // CHUNK}) is None
     path.write_bytes(DATA[:-1])
     assert differing(path, SIZE, checksums) is not None

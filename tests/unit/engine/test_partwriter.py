@@ -8,7 +8,9 @@ import pytest
 from e2e.rig import eventually
 
 from reconciler.engine import partwriter
+from reconciler.engine.events import ChunkPrint
 from reconciler.engine.partwriter import SYNC_BYTES, PartWriter, name_of
+from reconciler.engine.prints import checksum_of
 from reconciler.ids import ChunkIndex
 
 CHUNK = 1 << 20
@@ -23,9 +25,15 @@ def path(tmp_path):
     return path
 
 
-def write(writer, *chunks):
+def give(writer, chunk, data, *, verified=True):
+    """Hand over a chunk whose digest is 32 times its number."""
+    found = ChunkPrint(digest=bytes([chunk]) * 32, checksum=checksum_of(data))
+    return writer.write_chunk(ChunkIndex(chunk), memoryview(data), found, verified=verified)
+
+
+def write(writer, *chunks, verified=True):
     for chunk in chunks:
-        assert writer.write_chunk(ChunkIndex(chunk), memoryview(bytes([chunk]) * CHUNK), bytes([chunk]) * 32)
+        assert give(writer, chunk, bytes([chunk]) * CHUNK, verified=verified)
 
 
 def journaled(path):
@@ -107,7 +115,7 @@ def test_a_part_that_lost_bytes_takes_nothing_more(path, monkeypatch):
 
     def refused():
         try:
-            writer.write_chunk(ChunkIndex(20), memoryview(bytes(CHUNK)), bytes(32))
+            give(writer, 20, bytes(CHUNK))
         except OSError as error:
             return name_of(error)
         return ""
@@ -118,11 +126,36 @@ def test_a_part_that_lost_bytes_takes_nothing_more(path, monkeypatch):
     assert journaled(path) == []
 
 
+def test_closing_tells_which_verified_chunks_were_read_again(path):
+    """The others could still be written over with other bytes, and are read when the file is whole."""
+    writer = PartWriter(str(path), chunk_bytes=CHUNK)
+    write(writer, 1, 2, 40)
+    write(writer, 3, verified=False)
+    assert writer.close() == {1, 2, 40}
+
+
+def test_a_disk_that_gives_back_other_bytes_is_failing(path, monkeypatch):
+    """Neither the changed chunk nor any of that sync has a line, and the error names the chunk."""
+
+    def change(nth):
+        with path.open("r+b") as part:
+            part.seek(5 * CHUNK + 17)
+            part.write(b"!")
+
+    on_sync(monkeypatch, change)
+    writer = PartWriter(str(path), chunk_bytes=CHUNK)
+    write(writer, 5)
+    with pytest.raises(OSError, match="other bytes for chunk 5") as lost:
+        writer.close()
+    assert name_of(lost.value) == "EIO"
+    assert journaled(path) == []
+
+
 def test_a_closed_part_takes_nothing(path):
     """False, and not a byte."""
     writer = PartWriter(str(path), chunk_bytes=CHUNK)
     writer.close()
-    assert not writer.write_chunk(ChunkIndex(0), memoryview(b"x" * CHUNK), bytes(32))
+    assert not give(writer, 0, b"x" * CHUNK)
     assert path.read_bytes()[:CHUNK] == bytes(CHUNK)
 
 
