@@ -27,6 +27,9 @@ OVERLAY = "overlay"
 
 _REASONS_SHOWN_MAX = 3
 
+# In every other phase a track waits for its disk or its album, or for nothing.
+_MOVES_BY_ITSELF = frozenset({Phase.SEEKING, Phase.FETCHING, Phase.HELD})
+
 
 class Advance:
     """The steps of the tracks of one job, and the search that they wait for. Commands go to `out`."""
@@ -63,6 +66,8 @@ class Advance:
     def move(self, tracks: Collection[TrackMachine], constraints: Constraints, now: float) -> None:
         """Move every track as far as it can go by itself."""
         for track in tracks:
+            if track.phase not in _MOVES_BY_ITSELF:
+                continue
             before = None
             while track.state != before:  # each variant is tried at most once: this ends
                 before = track.state
@@ -147,13 +152,13 @@ class Advance:
         if plan is None or not rescue.concerns:
             return
         own = rescue.origin_offers()
-        choice = track.offers.ranked(lossy_allowed=lossy_allowed)
-        alone = len(track.attempts) == 1
-        if alone:
+        other = None
+        if len(track.attempts) == 1 and rescue.joined is None:
+            choice = track.offers.ranked(lossy_allowed=lossy_allowed)
             streams = any(self._swarm.peers[key].etiquette.sequential for key in own)
             rescue.consult(choice, track.offers.of, streams=streams)
+            other = rescue.best_other(choice)
         reachable = any(self._swarm.usable(key) for key in own)
-        other = rescue.best_other(choice) if alone else None
         match rescue.look(self._of_origin(rescue), reachable=reachable, other=other, now=now):
             case "help":
                 self._swarm.loosen(plan)

@@ -60,6 +60,8 @@ class TrackOffers:
         self._refused: dict[str, str] = {}
         self._same: dict[str, dict[PeerKey, Offer]] = {}
         """Who offers the bytes of a variant, as it was last asked for; dropped with each new offer."""
+        self._ranked: tuple[tuple[object, ...], Choice] | None = None
+        """What the last choice was made of, and the choice."""
 
     def add(self, offer: Offer, now: float) -> bool:
         """Remember an offer; False when it is known or one too many."""
@@ -106,12 +108,21 @@ class TrackOffers:
         job's tracks in each folder.
         """
         live = [offer for offer in self._offers.values() if self._usable(offer.peer)]
+        if coverage is not None:
+            return self._choose(live, lossy_allowed=lossy_allowed, coverage=coverage)
+        # Asked after every event while the overlay might help: mostly nothing has changed since.
+        seen = (lossy_allowed, len(self._refused), id(self._order), id(self._constraints), *map(id, live))
+        if self._ranked is None or self._ranked[0] != seen:
+            self._ranked = seen, self._choose(live, lossy_allowed=lossy_allowed, coverage={})
+        return self._ranked[1]
+
+    def _choose(self, live: list[Offer], *, lossy_allowed: bool, coverage: Mapping[str, int]) -> Choice:
         return choose(
             self._order,
             live,
             constraints=self._constraints,
             standing=Standing(
-                lossy_allowed=lossy_allowed, refused=self._refused, origins=self._origins, coverage=coverage or {}
+                lossy_allowed=lossy_allowed, refused=self._refused, origins=self._origins, coverage=coverage
             ),
         )
 

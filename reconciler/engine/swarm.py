@@ -4,7 +4,6 @@ Owns: the peers of one job, the requests that are under way, and what follows wh
 what to ask for (engine.schedule), or what becomes of a track (engine.track).
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from reconciler.engine.chunks import ChunkPlan, ChunkState
@@ -46,8 +45,8 @@ class Swarm:
         self._stall_timeout_s = stall_timeout_s
         self._commons = commons
         self._next_transfer = 1
-        self._live: Counter[int] = Counter()
-        """Requests under way for each plan, by its identity: a transfer keeps its plan alive."""
+        self._live: dict[int, int] = {}
+        """Requests under way for each plan that has any, by its identity: a transfer keeps its plan alive."""
         self._late_s = float("inf")
         """No request can be late before this moment."""
 
@@ -178,7 +177,7 @@ class Swarm:
         )
         self._next_transfer += 1
         self.transfers[transfer.id] = transfer
-        self._live[id(plan)] += 1
+        self._live[id(plan)] = self._live.get(id(plan), 0) + 1
         self._late_s = min(self._late_s, transfer.deadline_s)
         peer.moved_s = peer.moved_s if peer.transfers else now
         peer.transfers.add(transfer.id)
@@ -188,7 +187,12 @@ class Swarm:
 
     def is_fetching(self, plan: ChunkPlan) -> bool:
         """Whether anything is under way for one attempt at a track."""
-        return self._live[id(plan)] > 0
+        return id(plan) in self._live
+
+    def _one_less(self, plan: ChunkPlan) -> None:
+        left = self._live.pop(id(plan)) - 1
+        if left:
+            self._live[id(plan)] = left
 
     def of_plan(self, plan: ChunkPlan | None) -> list[Transfer]:
         """What is under way for one attempt at a track."""
@@ -200,7 +204,7 @@ class Swarm:
         """End a request: its chunks are free now; its account closes when the lane answers."""
         if not transfer.cancelled:
             transfer.cancelled = True
-            self._live[id(transfer.plan)] -= 1
+            self._one_less(transfer.plan)
             transfer.release()
             self._out.append(CancelRead(transfer=transfer.id))
 
@@ -263,7 +267,7 @@ class Swarm:
         transfer = self.transfers.pop(transfer_id, None)
         if transfer is not None:
             if not transfer.cancelled:
-                self._live[id(transfer.plan)] -= 1
+                self._one_less(transfer.plan)
                 transfer.release()
             self.peers[transfer.offer.peer].transfers.discard(transfer_id)
             self.stirred.add(transfer.offer.peer)
@@ -322,12 +326,12 @@ class Swarm:
 
     def check_invariants(self) -> None:
         """No peer has more requests than its etiquette allows, and each account stands on both sides."""
-        live: Counter[int] = Counter()
+        live: dict[int, int] = {}
         for transfer in self.transfers.values():
             peer = self.peers[transfer.offer.peer]
             assert transfer.id in peer.transfers, f"{peer.name} does not know of {transfer.id}"
             if not transfer.cancelled:
-                live[id(transfer.plan)] += 1
+                live[id(transfer.plan)] = live.get(id(transfer.plan), 0) + 1
                 assert transfer.deadline_s >= self._late_s, f"nobody will notice {transfer.id} late"
         total = 0
         for peer in self.peers.values():
@@ -335,4 +339,4 @@ class Swarm:
             total += count
             assert count <= peer.etiquette.requests_in_flight_max, f"{peer.name} was asked for too much"
         assert total == len(self.transfers), "a peer knows of a request that is closed"
-        assert +live == +self._live, "requests under way do not add up"
+        assert live == self._live, "requests under way do not add up"
