@@ -37,9 +37,9 @@ FAILURES_MAX = 6
 RETRY_AFTER_S_MAX = 60.0
 
 # Never more is asked for at once than so many times what has come since the last failure: a first chunk may come in a
-# burst that says little of the next. Eight chunks after one fill 100 Mbit/s over 160 ms; with less, fast peers far away
-# spend a short job in slow start.
-TRUST = 8
+# burst that says little of the next. Sixteen chunks after one fill 100 Mbit/s over 320 ms; with less, fast peers far
+# away spend a short job in slow start.
+TRUST = 16
 
 # A peer that earlier jobs know may be asked at first for what it brought then in this time. Longer, and one that has
 # become slow sits on much.
