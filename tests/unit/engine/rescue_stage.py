@@ -38,7 +38,7 @@ from reconciler.overlay.merkle import root_of
 from reconciler.sources.base import Endpoint, Etiquette, Offer, PeerKey, Variant, Want
 
 CHUNK = 256 * 1024
-CHUNKS = 10
+CHUNKS = 40
 SIZE = CHUNK * CHUNKS
 POLICY = RescuePolicy(
     max_queue_time_s=60.0, min_throughput_bytes_per_s=1000.0, min_duration_s=300.0, stall_timeout_s=100.0

@@ -37,12 +37,12 @@ def test_what_the_origin_sends_is_verified_by_the_overlay_s_list():
 def test_a_stalled_origin_is_completed_by_the_overlay():
     """Nothing came for the stall timeout: the overlay fills what is missing, and fetches nothing that is here."""
     stage = begun()
-    stage.bring("soulseek", chunks=4)
+    stage.bring("soulseek", chunks=CHUNKS * 4 // 10)
     stage.wait(POLICY.stall_timeout_s + 1)
     assert stage.rescue_story() == [("Activated", "activated")]
     facts = stage.facts("activated")
     assert (facts["reason"], facts["share_had"]) == ("stalled", 0.4)
-    stage.bring("overlay", chunks=CHUNKS - 4)
+    stage.bring("overlay", chunks=CHUNKS * 6 // 10)
     assert stage.machine.outcome == "completed"
     assert stage.rescue_story() == [("Activated", "activated"), ("Deactivated", "completed")]
     assert stage.fetched == dict.fromkeys(range(CHUNKS), 1)
