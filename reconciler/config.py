@@ -27,7 +27,7 @@ HOOK_EVENTS: tuple[HookEvent, ...] = ("job.completed", "job.failed", "job.cancel
 
 ENVIRONMENT_PREFIX = "RECONCILER__"
 _LISTS = frozenset(
-    {("library", "roots"), ("mesh", "overlay", "peers"), ("soulseek", "share")}
+    {("library", "roots"), ("mesh", "overlay", "peers"), ("soulseek", "share"), ("api", "allowed_hosts")}
     | {("hooks", name) for name in ("on_completed", "pass_environment", "webhooks")}
 )
 
@@ -243,6 +243,17 @@ class DiagnosticsSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApiSettings:
+    """The HTTP API of this daemon."""
+
+    enabled: bool = True
+    listen: HostPort = HostPort(host="127.0.0.1", port=5031)
+    """Port 0 = one that is free."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names besides `localhost` by which it may be called, such as that of a proxy before it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that can be configured."""
 
@@ -258,6 +269,7 @@ class Settings:
     musicbrainz: MusicBrainzSettings = field(default_factory=MusicBrainzSettings)
     hooks: HookSettings = field(default_factory=HookSettings)
     diagnostics: DiagnosticsSettings = field(default_factory=DiagnosticsSettings)
+    api: ApiSettings = field(default_factory=ApiSettings)
 
 
 def settings_of(document: Mapping[str, Any]) -> Settings:
@@ -287,7 +299,17 @@ def settings_of(document: Mapping[str, Any]) -> Settings:
         diagnostics=DiagnosticsSettings(
             swarm_events=SwarmEventSettings(**document.get("diagnostics", {}).get("swarm_events", {}))
         ),
+        api=_api(document.get("api", {})),
     )
+
+
+def _api(section: Mapping[str, Any]) -> ApiSettings:
+    typed = dict(section)
+    if "listen" in typed:
+        typed["listen"] = parse_host_port(typed["listen"])
+    if "allowed_hosts" in typed:
+        typed["allowed_hosts"] = tuple(name.lower() for name in typed["allowed_hosts"])
+    return ApiSettings(**typed)
 
 
 def _hooks(section: Mapping[str, Any]) -> HookSettings:

@@ -66,6 +66,7 @@ from reconciler.state.peers import PeerStore
 from reconciler.state.sightings import SightingStore
 from reconciler.state.soulseek import SoulseekStore
 from reconciler.traces.store import TraceStore
+from reconciler.traces.tally import EventTally
 from reconciler.traces.upkeep import keep_purging, keep_writing
 
 # Lane processes: two fill a line of a gigabit with TLS on a small machine; more would only share its cores (and cost 35
@@ -92,8 +93,10 @@ class Daemon:
         self._index = LibraryIndex(database)
         self._identity = load_or_make(places.state / "identity")
         self._folders = Folders(root=places.root)
+        self._state, self._database = places.state, database
         store = JobStore(database, keep_events=settings.diagnostics.swarm_events.enabled)
         self.traces = TraceStore(database, places.root / "logs" / "sessions", settings.diagnostics.swarm_events)
+        self._tally = EventTally(self.traces)
         self._overlay = self._overlay_source(settings.mesh.overlay)
         self._http = HttpSource(timeout_s=settings.transfers.searches_timeout_s)
         self._soulseek = _soulseek(places, settings, database, self._clock, published=self._index)
@@ -108,7 +111,7 @@ class Daemon:
                 clock=self._clock,
                 condemn=None if self._soulseek is None else self._soulseek.source.condemn,
             ),
-            reporter=self.traces,
+            reporter=self._tally,
             entropy=os.urandom,
             patience=_patience(settings.transfers),
             bandwidth_bytes_per_s=settings.transfers.bandwidth_kbps * 1000 / 8,
@@ -117,6 +120,7 @@ class Daemon:
         )
         self._musicbrainz = MusicBrainz(settings.musicbrainz, memory=Answers(database), clock=self._clock)
         policy = policy_of(settings, root=PurePosixPath(places.root), hostname=socket.gethostname())
+        self._places = policy.places
         self._status_ref = (
             StatusRef(root=places.root, node=policy.node.name, store=store, interval_s=settings.git.interval_s)
             if settings.git.status_ref
@@ -127,7 +131,7 @@ class Daemon:
         self._lookups = LookUps(
             catalogue=self._musicbrainz,
             resolutions=resolutions,
-            reporter=self.traces,
+            reporter=self._tally,
             clock=self._clock,
             chance=random.random,
             entropy=os.urandom,
@@ -157,7 +161,7 @@ class Daemon:
         """Reconcile until a signal; with `once`, until nothing more can be done now."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)  # a part is read again in this process, whatever else it computes
         with self._signals():
-            async with asyncio.TaskGroup() as tasks, self._serving():
+            async with self._answering(once=once), asyncio.TaskGroup() as tasks, self._serving():
                 background = [tasks.create_task(self.engine.serve()), tasks.create_task(keep_writing(self.traces))]
                 background.append(tasks.create_task(keep_purging(self.traces, self._clock)))
                 background.append(tasks.create_task(self._lookups.serve()))
@@ -183,7 +187,7 @@ class Daemon:
         return Courier(
             hooks_of(self._settings.hooks, folder=places.root, environ=os.environ, clock=self._clock),
             store=DeliveryStore(database),
-            reporter=self.traces,
+            reporter=self._tally,
             clock=self._clock,
             chance=random.random,
             entropy=os.urandom,
@@ -230,6 +234,30 @@ class Daemon:
             yield
             return
         async with serving(self._identity, self._index, overlay, clock=self._clock):
+            yield
+
+    @contextlib.asynccontextmanager
+    async def _answering(self, *, once: bool) -> AsyncIterator[None]:
+        """Answer over HTTP meanwhile; a run that ends by itself has nobody to ask it, and needs no port."""
+        if once or not self._settings.api.enabled:
+            yield
+            return
+        # Its libraries take as long to load as all others together.
+        from reconciler.api.opening import DaemonParts, answering  # noqa: PLC0415
+
+        parts = DaemonParts(
+            state=self._state,
+            folders=self._folders,
+            places=self._places,
+            database=self._database,
+            clock=self._clock,
+            events=self._tally,
+            reconciler=self._reconciler,
+            progress=self.engine.progress,
+            running=self.engine.running,
+            is_fetching_possible=lambda: self.engine.is_ready,
+        )
+        async with answering(self._settings.api, parts):
             yield
 
     async def _close(self) -> None:

@@ -29,6 +29,9 @@ _SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin",
 settings.register_profile("project", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("project")
 
+# The HTTP API listens at one port by default, and tests run many daemons at once. Tests of the API switch it on.
+os.environ.setdefault("RECONCILER__API__ENABLED", "false")
+
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test whose Debian package is not installed, with the package's name."""

@@ -1,15 +1,17 @@
 """`reconciler job suspend|resume|cancel|retry`: what a person could write into the manifest, written for them.
 
-Owns: these commands and what they say. Never: words an edit (reconcile.steering), or speaks to a daemon: it reads the
-manifest, as it reads every edit.
+Owns: these commands and what they say. Never: words an edit (reconcile.steering). A running daemon is asked to write,
+and acts at once; without one the manifest is written here, and read as every edit is.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from reconciler.cli.cmd_job_carry import resume_from
 from reconciler.cli.context import Context, state_options
+from reconciler.cli.daemon_link import daemon_of
 from reconciler.cli.finishing import job_ids
 from reconciler.cli.render import shown
 from reconciler.clock import SystemClock
@@ -36,7 +38,8 @@ def suspend(context: Context, job_id: str, *, reason: str, until: str) -> None:
       reconciler job suspend 01HRQ4
     """
     until = moment_of(until, now_unix_s=SystemClock().wall(), what="--until")
-    _edit(context, job_id, suspending(reason=reason, until=until))
+    said = {"reason": reason, "until": until}
+    _edit(context, job_id, "suspend", suspending(reason=reason, until=until), said=said)
 
 
 @click.command(short_help="Let a suspended job go on; or go on here with the jobs of a folder.")
@@ -67,7 +70,7 @@ def resume(context: Context, job_id: str | None, *, folder: Path | None) -> None
     if folder is not None:
         resume_from(context, folder)
     else:
-        _edit(context, job_id or "", resuming())
+        _edit(context, job_id or "", "resume", resuming())
 
 
 @click.command(short_help="End a job for good; what is published stays.")
@@ -82,7 +85,7 @@ def cancel(context: Context, job_id: str) -> None:
     Example:
       reconciler job cancel 01HRQ4
     """
-    _edit(context, job_id, cancelling())
+    _edit(context, job_id, "cancel", cancelling())
 
 
 @click.command(short_help="Try a failed or stalled job again now.")
@@ -97,21 +100,25 @@ def retry(context: Context, job_id: str) -> None:
     Example:
       reconciler job retry 01HRQ4
     """
-    _edit(context, job_id, retrying(now_unix_s=SystemClock().wall()))
+    _edit(context, job_id, "retry", retrying(now_unix_s=SystemClock().wall()))
 
 
-def _edit(context: Context, name: str, edit: Edit) -> None:
-    """Change the manifest of a job, and read it again."""
+def _edit(context: Context, name: str, verb: str, edit: Edit, *, said: Mapping[str, str] | None = None) -> None:
+    """Have the manifest of a job changed; `verb` and `said` are what the daemon is asked, where one runs."""
     with context.database() as database:
         record = view_of(database, context.root, name).record
-    changed = steer(context.root, record, edit)
-    _tell(context, record, edit, changed=changed)
-
-
-def _tell(context: Context, record: JobRecord, edit: Edit, *, changed: bool) -> None:
-    if context.as_json:
-        context.print_json({"job_id": record.job_id, "path": record.path, "changed": changed, "says": edit.said})
-    elif changed:
-        click.echo(f"{record.path} says {shown(edit.said, 200)}; a running daemon acts on it within a second")
+    daemon = daemon_of(context.state)
+    answer = None if daemon is None else daemon.ask("POST", f"/api/jobs/{record.job_id}/{verb}", said)
+    if answer is not None:
+        _tell(context, record, str(answer.get("says", "")), changed=bool(answer.get("changed")))
     else:
-        click.echo(f"{record.path} says {shown(edit.said, 200)} already")
+        _tell(context, record, edit.said, changed=steer(context.root, record, edit))
+
+
+def _tell(context: Context, record: JobRecord, says: str, *, changed: bool) -> None:
+    if context.as_json:
+        context.print_json({"job_id": record.job_id, "path": record.path, "changed": changed, "says": says})
+    elif changed:
+        click.echo(f"{record.path} says {shown(says, 200)}; a running daemon acts on it within a second")
+    else:
+        click.echo(f"{record.path} says {shown(says, 200)} already")

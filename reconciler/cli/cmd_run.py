@@ -4,15 +4,18 @@ Owns: starting it, and showing how far it is. Never: what it does (reconciler.da
 """
 
 import asyncio
+import contextlib
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 
 import click
 
 from reconciler.cli.context import Context, state_options
+from reconciler.cli.daemon_link import daemon_of
 from reconciler.cli.live import watching
 from reconciler.daemon import Daemon, Places, opened
-from reconciler.errors import NotFoundError
+from reconciler.errors import NotFoundError, OtherInstanceError
 from reconciler.reconcile.finalise import RunResult
 
 
@@ -38,11 +41,24 @@ def run(context: Context, *, once: bool) -> None:
             hint=f"make it with `reconciler init --root {context.root}`",
         )
     settings = context.settings()
-    with opened(Places(root=context.root, state=context.state), settings) as daemon:
+    with _alone(context), opened(Places(root=context.root, state=context.state), settings) as daemon:
         result = asyncio.run(_run(daemon, once=once, show=sys.stderr.isatty() and not context.as_json))
     _report(context, result)
     if once:
         raise click.exceptions.Exit(result.exit_code)
+
+
+@contextlib.contextmanager
+def _alone(context: Context) -> Iterator[None]:
+    """Say of a daemon that works here already where it can be asked."""
+    try:
+        yield
+    except OtherInstanceError as error:
+        daemon = daemon_of(context.state)
+        if daemon is None:
+            raise
+        hint = f"ask it: `reconciler status --root {context.root}`, or {daemon.url}/api/jobs; or stop it first"
+        raise OtherInstanceError(error.message, hint=hint) from error
 
 
 async def _run(daemon: Daemon, *, once: bool, show: bool) -> RunResult:

@@ -1,13 +1,18 @@
 """`reconciler status`: every job in one table.
 
-Owns: the table. Never: asks a daemon; it reads files and database beside one.
+Owns: the table. Never: needs a daemon: files and database say how each job stands, and a running daemon how far those
+are that it fetches.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 import click
 from rich.table import Table
 
 from reconciler.cli.context import Context, state_options
-from reconciler.cli.render import megabytes, shown
+from reconciler.cli.daemon_link import daemon_of
+from reconciler.cli.render import megabytes, rate, shown
 from reconciler.cli.session_view import SessionView, session_of
 from reconciler.clock import SystemClock, rfc3339
 from reconciler.reconcile.job_view import JobView, views_of
@@ -33,18 +38,19 @@ def status(context: Context, *, soulseek: bool) -> None:
             return
         views = views_of(database, context.root)
         holds = SightingStore(database).holds()
+    progress = _progress(context) if views else {}
     for hold in holds:
         # Beside the table, so that a script which reads it gets rows alone.
         click.echo(f"on hold since {rfc3339(hold.since)}: {hold.reason}: {shown(hold.message, 400)}", err=True)
     if session is not None:
         click.echo(f"soulseek is {session.text}", err=True)
     if context.as_json:
-        context.print_json([view.as_json() for view in views])
+        context.print_json([{**view.as_json(), "progress": progress.get(view.record.job_id)} for view in views])
         return
     if not views:
         click.echo(f"no job yet; put a manifest into {context.root / 'jobs' / 'active'}")
         return
-    context.console.print(_table(views))
+    context.console.print(_table(views, progress))
 
 
 def _tell_session(context: Context, session: SessionView | None) -> None:
@@ -56,7 +62,22 @@ def _tell_session(context: Context, session: SessionView | None) -> None:
         click.echo(f"soulseek is {session.text}")
 
 
-def _table(views: list[JobView]) -> Table:
+def _progress(context: Context) -> dict[str, dict[str, Any]]:
+    """How far each job is that is being fetched, as the running daemon says; nothing where none runs."""
+    daemon = daemon_of(context.state)
+    page = None if daemon is None else daemon.ask("GET", "/api/jobs?state=running&limit=500")
+    found = page.get("jobs", []) if page is not None else []
+    return {str(job["job_id"]): job["progress"] for job in found if job.get("progress")}
+
+
+def _received(view: JobView, progress: dict[str, Any] | None) -> str:
+    if progress is None:
+        return megabytes(view.bytes_received)
+    speed = rate(float(progress["throughput_bytes_per_s"]))
+    return f"{megabytes(progress['bytes_done'])} of {megabytes(progress['bytes_total'])}{speed and f', {speed}'}"
+
+
+def _table(views: list[JobView], progress: Mapping[str, dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False)
     for heading in ("JOB", "STATE", "TRACKS", "RECEIVED", "FILE", "NEXT"):
         table.add_column(heading, justify="right" if heading in ("TRACKS", "RECEIVED") else "left")
@@ -65,7 +86,7 @@ def _table(views: list[JobView]) -> Table:
             view.record.job_id,
             view.record.state.value,
             view.tracks_text,
-            megabytes(view.bytes_received),
+            _received(view, progress.get(view.record.job_id)),
             shown(view.record.path, 48),
             shown(view.next_text, 60),
         )

@@ -90,6 +90,11 @@ class Engine:
         """Wait until jobs can be started."""
         await self._open.wait()
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether jobs can be started now."""
+        return self._open.is_set()
+
     async def start(self, order: JobOrder) -> None:
         """Begin to fetch `order`.
 

@@ -178,6 +178,22 @@ def check_listen_address(text: str) -> None:
         raise FormatError(str(error), 'write "0.0.0.0:7443", or "" for none') from None
 
 
+def check_api_address(text: str) -> None:
+    """Where the HTTP API listens."""
+    try:
+        parse_host_port(text)
+    except ValueError as error:
+        raise FormatError(str(error), 'write "127.0.0.1:5031"') from None
+
+
+def check_host_name(text: str) -> None:
+    """The name of a machine, as it stands in an address."""
+    try:
+        parse_host_port(f"{text}:80")
+    except ValueError:
+        raise FormatError("is not a host name", "write music.example.org, without a port") from None
+
+
 def check_server_address(text: str) -> None:
     """Where a server is, with its port."""
     try:
@@ -233,6 +249,8 @@ FORMATS: dict[str, Callable[[str], None]] = {
     "http-url": check_http_url,
     "peer-address": check_peer_address,
     "listen-address": check_listen_address,
+    "api-address": check_api_address,
+    "host-name": check_host_name,
     "server-address": check_server_address,
     "ipv4-address": check_ipv4_address,
     "codec": check_codec,

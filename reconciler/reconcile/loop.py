@@ -37,10 +37,11 @@ from reconciler.reconcile.observe import Folders, Observer
 from reconciler.reconcile.observed import Policy
 from reconciler.reconcile.passes import ENGINE_JOBS_MAX, Passes
 from reconciler.reconcile.perform import EnginePort, HookPort, LookUpPort, Performer, TracePort
-from reconciler.reconcile.queue import Priority
+from reconciler.reconcile.queue import Priority, WorkQueue
 from reconciler.reconcile.rescan import Rescan, is_confirmation
 from reconciler.reconcile.settling import Settling
 from reconciler.reconcile.sights import UNSAVED_MAX, Sights
+from reconciler.reconcile.tally import LoopTally, PassResult
 from reconciler.reconcile.wakeup import Wakeup
 from reconciler.reconcile.watch import Heard, Watch
 from reconciler.state.jobs import JobStore
@@ -135,6 +136,17 @@ class Reconciler:
         self._listed = False
         self._stopping = False
         self._once = False
+        self.tally = LoopTally()
+
+    @property
+    def queue(self) -> WorkQueue:
+        """What waits for a pass; to look at."""
+        return self._ledger.queue
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the folders were looked through since the start."""
+        return self._listed
 
     # ---- from outside ------------------------------------------------------------------------------------------------
 
@@ -239,22 +251,28 @@ class Reconciler:
 
     async def _work(self, passes: Passes, path: str) -> None:
         queue = self._ledger.queue
+        began = self._clock.monotonic()
+        result: PassResult = "success"
         try:
             git_work = await passes.work(path)
         except (ReconcilerError, OSError) as error:
+            result = "error"
             again_s = queue.retry(path, now=self._clock.monotonic(), chance=self._surroundings.chance())
             why = printable(str(error))
             logger.bind(path=path, why=why, again_s=round(again_s, 2)).debug("pass put off")
         except Exception as mistake:  # noqa: BLE001 - one of the outermost loops: a mistake in one job must not stop the others
+            result = "mistake"
             queue.retry(path, now=self._clock.monotonic(), chance=self._surroundings.chance())
             logger.bind(path=path).opt(exception=mistake).error("pass ended by a program error")
         else:
             queue.forget(path)
             if git_work:
+                result = "git"
                 self._git_since = self._clock.monotonic()
                 self._ledger.add(path, Priority.EDIT)
         finally:
             queue.done(path)
+            self.tally.ended(result, self._clock.monotonic() - began)
         await self._rescan.review()
         self._let_next_start()
         if self._sights.unsaved >= UNSAVED_MAX:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from reconciler.reconcile.backoff import backoff_s
+from reconciler.reconcile.tally import Durations
 
 # Half a million manifests; an entry and its heap tuples take about 400 bytes, so a full queue is 200 MB and a usual
 # one a few kB. When full, a new key is refused; the next rescan offers it again.
@@ -64,6 +65,11 @@ class WorkQueue:
         # while the entry in `_waiting` still has its order number.
         self._later: list[tuple[float, int, str]] = []
         self._due: list[tuple[int, int, str]] = []
+        # Figures for who watches.
+        self.adds = 0
+        self.retries = 0
+        self.waited = Durations()
+        """From when a key was due until it was taken."""
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._processing)
@@ -73,6 +79,7 @@ class WorkQueue:
 
         Among keys of one priority the greater `weight`, from -100 to 100, goes first.
         """
+        self.adds += 1
         rank = priority * _CLASS_WIDTH - weight
         if key in self._processing:
             self._dirty[key] = self._merged(self._dirty.get(key), rank, not_before)
@@ -96,6 +103,7 @@ class WorkQueue:
             if entry is not None and entry.order == order:
                 del self._waiting[key]
                 self._processing.add(key)
+                self.waited.add(max(0.0, now - entry.not_before))
                 self._drop_stale()
                 return key
         return None
@@ -111,6 +119,7 @@ class WorkQueue:
 
     def retry(self, key: str, *, now: float, chance: float) -> float:
         """Work on `key` failed: add it again after its backoff, and say how many seconds that is."""
+        self.retries += 1
         failures = self._failures.get(key, 0) + 1
         delay_s = backoff_s(failures, base_s=_BACKOFF_BASE_S, max_s=_BACKOFF_MAX_S, chance=chance)
         if self.add(key, priority=Priority.TIMER, not_before=now + delay_s):

@@ -33,6 +33,13 @@ from reconciler.state.records import (
 
 __all__ = ["Artifact", "JobRecord", "JobStore"]
 
+_PAGE = """
+SELECT * FROM jobs
+WHERE job_id > ?1 AND (?2 = '' OR state = ?2) AND (?3 = '' OR job_type = ?3)
+    AND (?4 = '' OR instr(lower(job_id || ' ' || path || ' ' || error_message), lower(?4)))
+ORDER BY job_id LIMIT ?5
+"""
+
 # More than a person wants to choose from; a longer prefix finds fewer.
 FOUND_MAX = 50
 
@@ -104,6 +111,26 @@ class JobStore:
             lambda connection: connection.execute("SELECT * FROM jobs ORDER BY job_id").fetchall()
         )
         return [self._job(row) for row in rows]
+
+    def page(
+        self, *, after: str, limit: int, state: JobState | None, job_type: JobType | None, text: str
+    ) -> list[JobRecord]:
+        """Up to `limit` jobs by id, behind the id `after`, that are in this state and of this type (None = any).
+
+        `text` stands somewhere in the id, the path or the error, in either case of its letters; empty = anything does.
+        """
+        values = (after, state or "", job_type or "", text, limit)
+        rows = self._database.read(lambda connection: connection.execute(_PAGE, values).fetchall())
+        return [self._job(row) for row in rows]
+
+    def counts(self) -> dict[JobState, int]:
+        """How many jobs are in each state, those aside whose manifest was given up as gone."""
+        query = "SELECT state, count(*) FROM jobs WHERE gone_at IS NULL GROUP BY state"
+        rows = self._database.read(lambda connection: connection.execute(query).fetchall())
+        try:
+            return {JobState(state): int(count) for state, count in rows}
+        except ValueError as error:
+            raise damaged(self._database.path, f"holds an impossible state: {error}") from error
 
     def find(self, prefix: str) -> list[JobRecord]:
         """The jobs whose id begins with `prefix`, in either case; at most FOUND_MAX."""

@@ -13,7 +13,12 @@ EXPLAINED = (REPOSITORY / "docs" / "explanation" / "dependencies.md").read_text(
 PINNED = (REPOSITORY / ".ci" / "constraints.txt").read_text("utf-8")
 
 # Distribution -> the package that is imported, where the names differ.
-IMPORTED_AS = {"python-ulid": "ulid", "pyyaml": "yaml", "sqlite-utils": "sqlite_utils"}
+IMPORTED_AS = {
+    "prometheus-client": "prometheus_client",
+    "python-ulid": "ulid",
+    "pyyaml": "yaml",
+    "sqlite-utils": "sqlite_utils",
+}
 
 # SPDX words of licences that a GPL-3.0-or-later program may include. `pip` comes with sqlite-utils.
 COMPATIBLE = re.compile(

@@ -1,0 +1,1 @@
+"""The HTTP API: jobs in and out, what happens, figures and health."""
