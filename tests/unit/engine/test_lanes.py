@@ -348,6 +348,7 @@ def test_cancelling_what_was_sent_behind_another_ends_only_itself(rig, server):
         rig.read(transfer, transfer - 1, transfer - 1)
     assert reached.wait(60)
     rig.lanes.cancel(Tag(job_id=JOB, transfer=TransferId(2)))
+    rig.lanes.attach(PartId(2), str(rig.path), SIZE)  # answered by each process, and so once it has cancelled
     go_on.set()
     ends = {event.transfer: event for event in rig.until_ended(1, 2, 3) if not isinstance(event, ChunkArrived)}
     assert isinstance(ends[1], TransferEnded)
