@@ -25,6 +25,9 @@ HookEvent = Literal["job.completed", "job.failed", "job.cancelled"]
 
 HOOK_EVENTS: tuple[HookEvent, ...] = ("job.completed", "job.failed", "job.cancelled")
 
+CoverArt = Literal["none", "file", "embed"]
+"""Where the front cover of a release goes: nowhere, beside its files, or into them."""
+
 ENVIRONMENT_PREFIX = "RECONCILER__"
 _LISTS = frozenset(
     {("library", "roots"), ("mesh", "overlay", "peers"), ("soulseek", "share"), ("api", "allowed_hosts")}
@@ -66,6 +69,8 @@ class LibrarySettings:
     publish: Publishing = "album"
     write_tags: bool = False
     """Whether the files of a release get tags of what is known of them."""
+    cover_art: CoverArt = "none"
+    """Where the front cover of a release goes; `embed` needs tags."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +202,8 @@ class MusicBrainzSettings:
     """An address or URL by which MusicBrainz can reach whoever runs this."""
     offline: bool = False
     """Ask nobody; what was looked up before is used, however old."""
+    cover_art_url: str = "https://coverartarchive.org"
+    """Of the Cover Art Archive, without a slash at its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

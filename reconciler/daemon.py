@@ -19,6 +19,7 @@ from loguru import logger
 
 from reconciler.clock import Clock, SystemClock
 from reconciler.config import OverlaySettings, Settings, TransferSettings
+from reconciler.engine.covers import FindCover
 from reconciler.engine.disk import Shelves
 from reconciler.engine.engine import Engine
 from reconciler.engine.lane_choice import LaneChoice
@@ -32,11 +33,13 @@ from reconciler.engine.soulseek_path import SoulseekPath
 from reconciler.errors import BadConfigurationError
 from reconciler.hooks.configured import hooks_of
 from reconciler.hooks.courier import Courier
-from reconciler.ids import JobId
+from reconciler.ids import JobId, Mbid
 from reconciler.library.index import LibraryIndex
 from reconciler.manifests.model import OverlayPeerSource
 from reconciler.musicbrainz.answers import Answers
-from reconciler.musicbrainz.client import MusicBrainz
+from reconciler.musicbrainz.client import MusicBrainz, user_agent
+from reconciler.musicbrainz.cover import Cover
+from reconciler.musicbrainz.cover_art import CoverArt, NoCoverError
 from reconciler.musicbrainz.resolutions import ResolutionStore
 from reconciler.overlay.keyfile import load_or_make
 from reconciler.overlay.serving import serving
@@ -110,6 +113,7 @@ class Daemon:
                 flush_traces=self.traces.flush,
                 clock=self._clock,
                 condemn=None if self._soulseek is None else self._soulseek.source.condemn,
+                find_cover=_find_cover(settings, self._clock),
             ),
             reporter=self._tally,
             entropy=os.urandom,
@@ -288,6 +292,23 @@ class Daemon:
         finally:
             for kind in kinds:
                 loop.remove_signal_handler(kind)
+
+
+def _find_cover(settings: Settings, clock: Clock) -> FindCover | None:
+    """Who is asked for covers; nobody where none are wanted, or nobody may be asked."""
+    if settings.library.cover_art == "none" or settings.musicbrainz.offline:
+        return None
+    archive = CoverArt(
+        settings.musicbrainz.cover_art_url, user_agent=user_agent(settings.musicbrainz.contact), clock=clock
+    )
+
+    def find(release: Mbid, group: Mbid | None) -> tuple[Cover | None, str]:
+        try:
+            return archive.front(release, group), ""
+        except NoCoverError as why:
+            return None, f"none: {why}"
+
+    return find
 
 
 async def _ended(task: "asyncio.Task[None]") -> None:

@@ -106,6 +106,9 @@ def settings_in(root: Path) -> Settings:
         check_template(found.library.naming or DEFAULT_TEMPLATE)
     except InvalidInputError as error:
         raise BadConfigurationError(f"{path}: library.naming: {error.message}", hint=error.hint) from error
+    if found.library.cover_art == "embed" and not found.library.write_tags:
+        message = f"{path}: library.cover_art: embed puts pictures into tagged files, and library.write_tags is off"
+        raise BadConfigurationError(message, hint="set library.write_tags: true, or library.cover_art: file")
     try:
         check_command(found.hooks.on_completed)
     except InvalidInputError as error:

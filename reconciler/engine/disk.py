@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Literal
 
 from reconciler.clock import Clock
+from reconciler.engine.covers import FindCover, JobCover
 from reconciler.engine.events import (
     DiscardPart,
     DiskRefused,
@@ -86,6 +87,8 @@ class Shelves:
     clock: Clock
     condemn: Callable[[Variant, str], None] | None = None
     """Told of a variant that is not what it claimed to be, and why, so that its source never offers it again."""
+    find_cover: FindCover | None = None
+    """None = nobody is asked for covers."""
 
 
 class JobDisk:
@@ -97,6 +100,7 @@ class JobDisk:
         self._stamp = stamp
         self._root = Path(order.allowed_root)
         self._tracks = {track.want.position: track for track in order.tracks}
+        self._cover = JobCover(order.cover, shelves.find_cover)
         self._album = (
             None
             if order.album is None
@@ -170,6 +174,14 @@ class JobDisk:
                 name=leaving.name,
                 same_content=leaving.is_it,
             )
+            for cover in self._cover_files():
+                place(
+                    cover.part,
+                    allowed_root=self._root,
+                    target_dir=Path(self._order.target_dir),
+                    name=cover.name,
+                    same_content=cover.same_content,
+                )
             return self._placed(leaving, placed)
         except _REFUSALS as error:
             self._drop_copies([command])
@@ -182,8 +194,12 @@ class JobDisk:
         try:
             leaving = [self._leaving(file) for file in command.files]
             files = [AlbumFile(part=each.out.path, name=each.name, same_content=each.is_it) for each in leaving]
-            for each, placed in zip(leaving, self._album.place_all(files), strict=True):
+            # The cover comes last: it has no record of its own.
+            places = self._album.place_all(files + self._cover_files())
+            for each, placed in zip(leaving, places, strict=False):
                 answers.append(self._placed(each, placed))
+            for _ in places:
+                pass
         except _REFUSALS as error:
             self._drop_copies(command.files[len(answers) :])
             answers += [refused(file.position, error) for file in command.files[len(answers) :]]
@@ -193,10 +209,24 @@ class JobDisk:
         """Get ready what is published for a part."""
         track = self._tracks[command.position]
         part = self._shelves.parts.path_of(self._part(command.position, command.part_id), self._root)
-        out = outgoing(part, command, track.tags, self._shelves.index)
+        out = outgoing(part, command, track.tags, self._cover.embedded(), index=self._shelves.index)
         # After the copy is on record: it must be known as well.
         is_it = Recogniser(command.variant, command.root, self._shelves.index)
         return _Leaving(command=command, name=_name(track, command.variant), is_it=is_it, out=out)
+
+    def _cover_files(self) -> list[AlbumFile]:
+        """The picture that goes beside the tracks, if any; one that is there already stays, whatever it shows."""
+        found = self._cover.beside()
+        if found is None:
+            return []
+        cover, name = found
+        part = self._cover_part()
+        part.write_bytes(cover.data)
+        return [AlbumFile(part=part, name=name, same_content=lambda _: True)]
+
+    def _cover_part(self) -> Path:
+        """Where the picture lies until it has its name."""
+        return self._shelves.parts.folder_for(self._root) / f"{self._order.job_id}.cover"
 
     def _drop_copies(self, commands: Iterable[Publish]) -> None:
         """Make room again: copies are made anew."""
@@ -275,6 +305,7 @@ class JobDisk:
         part = self._part(track.want.position, variant.id)
         # Before the record: what is recorded is not looked at again, and a journal left over would stay for ever.
         self._shelves.parts.discard_all(part, allowed_root=self._root)
+        self._cover_part().unlink(missing_ok=True)
         self._record(track, variant, placed, fetched=is_it.fetched(), there=is_it.found)
         return Published(
             position=track.want.position, generation=self._order.generation, path=placed.path, how="adopted"
@@ -309,7 +340,7 @@ class JobDisk:
             action=_HOW[placed.how],
             position=track.want.position,
             variant_id=variant.id,
-            facts=facts | ({"tags": tags} if tags else {}),
+            facts=facts | ({"tags": tags} if tags else {}) | ({"cover": self._cover.note} if self._cover.note else {}),
         )
         self._shelves.jobs.record_artifact(artifact, row_of(self._stamp(note)))
 

@@ -6,7 +6,7 @@ Owns: the values between the reconcile loop and the engine. Never: decides or mo
 from dataclasses import dataclass
 from typing import Literal
 
-from reconciler.ids import JobId, TrackPosition
+from reconciler.ids import JobId, Mbid, TrackPosition
 from reconciler.library.tag_map import TrackTags
 from reconciler.manifests.model import Constraints
 from reconciler.sources.base import Want
@@ -31,6 +31,18 @@ class TrackOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CoverWish:
+    """That the album is to have its front cover."""
+
+    where: Literal["file", "embed"]
+    """`file`: a picture in the album's folder; `embed`: in each file that is tagged and has none."""
+    folder: str
+    """The album's folder, relative to `target_dir`; empty = `target_dir` itself."""
+    release: Mbid
+    group: Mbid | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobOrder:
     """A job as the engine runs it: one generation of one manifest."""
 
@@ -47,6 +59,7 @@ class JobOrder:
     album: str | None = None
     """The folder, relative to `target_dir`, whose files become visible all at once; empty = `target_dir` itself, None =
     each file as soon as it is verified."""
+    cover: CoverWish | None = None
 
 
 TrackPhase = Literal["pending", "searching", "fetching", "verifying", "held", "ready", "completed", "failed"]

@@ -20,6 +20,7 @@ from reconciler.library.index import LibraryIndex, TaggedFile
 from reconciler.library.room import require_room
 from reconciler.library.tag_map import TrackTags
 from reconciler.library.tags import NotTaggedError, tagged_copy
+from reconciler.musicbrainz.cover import Cover
 from reconciler.overlay.filehash import FileHashes, hash_file
 from reconciler.sources.base import Variant
 
@@ -45,7 +46,9 @@ class Outgoing:
     """For the trace: `written`, or why they were not; empty = none were asked for."""
 
 
-def outgoing(part: Path, command: Publish, tags: TrackTags | None, index: LibraryIndex) -> Outgoing:
+def outgoing(
+    part: Path, command: Publish, tags: TrackTags | None, cover: Cover | None, *, index: LibraryIndex
+) -> Outgoing:
     """Choose what is published for `part`; DiskError or OSError where there is no room for a copy."""
     fetched = Bytes(
         size=command.variant.size, root=command.root, sha256=command.sha256, chunk_hashes=command.chunk_hashes
@@ -55,7 +58,7 @@ def outgoing(part: Path, command: Publish, tags: TrackTags | None, index: Librar
     copy = copy_of(part)
     require_room(part.parent, fetched.size)
     try:
-        tagged_copy(part, copy, tags)
+        tagged_copy(part, copy, tags, cover)
     except NotTaggedError as why:
         return Outgoing(path=part, content=fetched, tags=f"not written: {why}")
     with copy.open("rb") as file:

@@ -13,8 +13,8 @@ from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import Literal, assert_never
 
-from reconciler.config import Publishing
-from reconciler.engine.order import JobOrder, TrackOrder
+from reconciler.config import CoverArt, Publishing
+from reconciler.engine.order import CoverWish, JobOrder, TrackOrder
 from reconciler.ids import JobId, TrackPosition
 from reconciler.library.naming import NameFields, is_numbered, render, safe_component
 from reconciler.manifests.model import (
@@ -55,6 +55,8 @@ class Places:
     """Whether it takes part in Soulseek."""
     write_tags: bool = False
     """Whether the files of a release are tagged."""
+    cover_art: CoverArt = "none"
+    """Where its front cover goes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,7 @@ class Plan:
     tracks: tuple[TrackOrder, ...]
     album: str | None = None
     """As in JobOrder."""
+    cover: CoverWish | None = None
 
     @property
     def positions(self) -> tuple[TrackPosition, ...]:
@@ -119,6 +122,7 @@ def plan_of(spec: Spec, places: Places, resolved: Resolved | None = None) -> Pla
         allowed_root=max(above, key=lambda root: len(root.parts)),
         tracks=tracks,
         album=_common_folder(tracks) if together else None,
+        cover=_cover_of(spec, places, resolved, tracks),
     )
 
 
@@ -141,6 +145,7 @@ def order_of(
         tracks=tuple(track for track in plan.tracks if track.want.position not in held),
         priority=manifest.directives.priority,
         album=plan.album,
+        cover=plan.cover,
     )
 
 
@@ -232,6 +237,24 @@ def _subject_of(spec: DiscographySpec | LabelCrateSpec) -> Subject:
     if isinstance(spec, DiscographySpec):
         return Subject(kind="artist", mbid=spec.artist_id)
     return Subject(kind="label", mbid=spec.label_id)
+
+
+def _cover_of(
+    spec: Spec, places: Places, resolved: Resolved | None, tracks: Collection[TrackOrder]
+) -> CoverWish | None:
+    """The cover of a release; a file needs a folder that is the album's own, or it would be everybody's cover."""
+    if places.cover_art == "none" or not isinstance(spec, MbReleaseSpec):
+        return None
+    folder = _common_folder(tracks)
+    if places.cover_art == "file" and not folder:
+        return None
+    known = resolved if isinstance(resolved, ResolvedRelease) else None
+    return CoverWish(
+        where=places.cover_art,
+        folder=folder,
+        release=spec.mb_release_id if known is None else known.mbid,
+        group=None if known is None else known.facts.group,
+    )
 
 
 def _common_folder(tracks: Collection[TrackOrder]) -> str:

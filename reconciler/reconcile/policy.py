@@ -28,6 +28,7 @@ def policy_of(settings: Settings, *, root: PurePosixPath, hostname: str) -> Poli
             publish=settings.library.publish,
             soulseek=settings.soulseek.enabled,
             write_tags=settings.library.write_tags,
+            cover_art=settings.library.cover_art,
         ),
         node=Node(name=settings.node.name or hostname, labels=settings.node.labels),
         retry_interval_s=settings.retry.interval_s,

@@ -93,6 +93,7 @@ def test_a_sample_is_told_and_shown(tmp_path):
         ("hooks: {on_complete: [x]}", "did you mean on_completed?"),
         ("hooks: {webhooks: [{url: 'https://example.org/', secret_file: /nowhere}]}", "could not read the secret"),
         ("hooks: {webhooks: [{url: 'https://example.org/', events: [album]}]}", "hooks.webhooks[0].events[0]"),
+        ("library: {cover_art: embed}", "library.write_tags is off"),
         ("hooks: {pass_environment: [A=b]}", "is not the name of an environment variable"),
     ],
 )

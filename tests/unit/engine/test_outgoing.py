@@ -18,7 +18,7 @@ from reconciler.engine import outgoing as outgoing_module
 from reconciler.engine.disk import JobDisk, Shelves
 from reconciler.engine.events import DiskRefused, OpenPart, PartOpened, Publish, PublishAlbum, Published
 from reconciler.engine.inherit import take_over
-from reconciler.engine.order import JobOrder, TrackOrder
+from reconciler.engine.order import CoverWish, JobOrder, TrackOrder
 from reconciler.engine.outgoing import copy_of
 from reconciler.engine.partfile import PartName, PartStore
 from reconciler.engine.prints import print_of
@@ -29,6 +29,7 @@ from reconciler.library import album as album_module
 from reconciler.library.index import LibraryIndex
 from reconciler.library.tag_map import TrackTags
 from reconciler.manifests.model import Constraints, JobType
+from reconciler.musicbrainz.cover import cover_of
 from reconciler.overlay.merkle import chunk_size
 from reconciler.sources.base import Variant, Want
 from reconciler.state.database import Database
@@ -40,6 +41,7 @@ from reconciler.traces.store import TraceStore
 
 JOB = JobId("01HRQ4GSX9K47J7M5FK7VW8B12")
 RECORDING = Mbid("e2f5e9b4-5852-4cd3-b1f9-29a7a4a234bc")
+RELEASE = Mbid("c0d0c0a4-4a26-4d74-9c02-67c9321b3b22")
 TAGS = TrackTags(title="T", artist="A", album="B", albumartist="A", track=1, disc=1, discs=1, recording_id=RECORDING)
 
 
@@ -56,6 +58,7 @@ class Shelf:
     """A library, parts and a database, for one job after another."""
 
     def __init__(self, folder):
+        self.asked = []
         self.library = folder / "library"
         self.library.mkdir()
         self.parts_folder = folder / "parts"
@@ -65,8 +68,13 @@ class Shelf:
         self.parts = PartStore(parts=self.parts_folder, quarantine=folder / "quarantine")
         self.jobs.put(JobRecord(job_id=JOB, path="a.yml", job_type=JobType.MB_RELEASE, spec_digest="sha256:1"))
 
-    def disk(self, *tags, album=None):
+    def disk(self, *tags, album=None, cover=None, found=(None, "none: the archive has none")):
         """The disk work of the job, in a process that has just begun."""
+
+        def find(release, group):
+            self.asked.append((release, group))
+            return found
+
         tracks = tuple(
             TrackOrder(
                 want=Want(position=TrackPosition(number), recording=RECORDING),
@@ -84,6 +92,7 @@ class Shelf:
             constraints=Constraints(),
             tracks=tracks,
             album=album,
+            cover=cover,
         )
         shelves = Shelves(
             parts=self.parts,
@@ -92,6 +101,7 @@ class Shelf:
             peers=PeerStore(self.database),
             flush_traces=self.traces.flush,
             clock=SystemClock(),
+            find_cover=find,
         )
         stamp = EventStamp(job_id=JOB, clock=SystemClock(), entropy=os.urandom)
         return JobDisk(order, shelves, stamp=stamp)
@@ -304,3 +314,57 @@ def test_a_full_disk_leaves_no_copy(shelf, monkeypatch):
     assert not copy_of(part).exists()
     assert isinstance(disk.publish(publish), Published)
     check(shelf, data)
+
+
+COVER = cover_of(b"\xff\xd8\xff" + bytes(1000))
+BESIDE = CoverWish(where="file", folder="A/B", release=RELEASE, group=None)
+
+
+@pytest.mark.parametrize("album", [None, "A/B"])
+@pytest.mark.parametrize("there", [False, True])
+def test_a_cover_lies_beside_the_tracks(shelf, album, there):
+    """In a new folder and in one that was there before; the archive is asked once."""
+    if there:
+        (shelf.library / "A/B").mkdir(parents=True)
+    disk = shelf.disk(None, None, album=album, cover=BESIDE, found=(COVER, ""))
+    commands = [shelf.fetched(disk, song(position), position)[1] for position in (1, 2)]
+    if album is None:
+        answers = [disk.publish(command) for command in commands]
+    else:
+        answers = disk.publish_album(PublishAlbum(files=tuple(commands)))
+    assert [type(answer) for answer in answers] == [Published, Published]
+    assert shelf.files() == ["A/B/01 T.flac", "A/B/02 T.flac", "A/B/cover.jpg"]
+    assert (shelf.library / "A/B/cover.jpg").read_bytes() == COVER.data
+    assert shelf.asked == [(RELEASE, None)]
+    assert list(shelf.parts_folder.iterdir()) == []
+    assert facts(shelf)[-1]["cover"] == "found"
+
+
+def test_a_cover_that_is_there_stays(shelf):
+    """Somebody chose it."""
+    path = shelf.library / "A/B/cover.jpg"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"mine")
+    disk = shelf.disk(None, cover=BESIDE, found=(COVER, ""))
+    disk.publish(shelf.fetched(disk, song(1))[1])
+    assert path.read_bytes() == b"mine"
+    assert shelf.files() == ["A/B/01 T.flac", "A/B/cover.jpg"]
+
+
+def test_an_album_without_a_cover_is_an_album(shelf):
+    """The trace says why there is none."""
+    disk = shelf.disk(TAGS, album="A/B", cover=BESIDE)
+    (answer,) = disk.publish_album(PublishAlbum(files=(shelf.fetched(disk, song(1))[1],)))
+    assert isinstance(answer, Published)
+    assert shelf.files() == ["A/B/01 T.flac"]
+    assert facts(shelf)[0]["cover"] == "none: the archive has none"
+
+
+def test_a_cover_goes_into_each_file(shelf):
+    """Of an album, once asked for."""
+    disk = shelf.disk(TAGS, TAGS, album="A/B", cover=replace(BESIDE, where="embed"), found=(COVER, ""))
+    commands = [shelf.fetched(disk, song(position), position)[1] for position in (1, 2)]
+    disk.publish_album(PublishAlbum(files=tuple(commands)))
+    for name in shelf.files():
+        assert FLAC(shelf.library / name).pictures[0].data == COVER.data
+    assert shelf.asked == [(RELEASE, None)]

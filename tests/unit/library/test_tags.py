@@ -1,8 +1,10 @@
 """Tags in real files of each format, by Picard's mapping; the audio is what it was."""
 
+import base64
 import hashlib
 import struct
 
+import mutagen
 import numpy as np
 import pytest
 import soundfile
@@ -17,6 +19,7 @@ from reconciler.library.audio import check
 from reconciler.library.same_audio import audio_digest
 from reconciler.library.tag_map import TrackTags
 from reconciler.library.tags import NotTaggedError, tagged_copy
+from reconciler.musicbrainz.cover import cover_of
 
 RATE_HZ = 48_000
 
@@ -217,6 +220,35 @@ def test_mp4(tmp_path, wide):
     assert second == first + 17
 
 
+def pictures(path, kind):
+    """The pictures in a file: kind and bytes."""
+    if kind == "MP3":
+        return [(picture.type, picture.mime, picture.data) for picture in ID3(path).getall("APIC")]
+    if kind == "FLAC":
+        return [(picture.type, picture.mime, picture.data) for picture in FLAC(path).pictures]
+    if kind == "MP4":
+        return [(3, "image/png", bytes(picture)) for picture in MP4(path)["covr"]]
+    blocks = [Picture(base64.b64decode(text)) for text in mutagen.File(path)["metadata_block_picture"]]
+    return [(picture.type, picture.mime, picture.data) for picture in blocks]
+
+
+@pytest.mark.parametrize(
+    ("kind", "subtype"),
+    [("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", "MPEG_LAYER_III"), ("MP4", "")],
+)
+def test_a_cover_goes_into_a_file_without_one(tmp_path, kind, subtype):
+    """As the front cover; another one later leaves it alone, and the audio is what it was."""
+    path, once, twice = tmp_path / "x.part", tmp_path / "once", tmp_path / "twice"
+    if kind == "MP4":
+        path.write_bytes(m4a())
+    else:
+        song(path, kind, subtype)
+    first, other = (cover_of(b"\x89PNG\r\n\x1a\n" + bytes([n]) * 200_000) for n in (1, 2))
+    tagged_copy(path, once, TAGS, first)
+    tagged_copy(once, twice, TAGS, other)
+    assert pictures(once, kind) == pictures(twice, kind) == [(3, "image/png", first.data)]
+
+
 def test_what_is_not_known_stays(tmp_path):
     """A manifest of one's own knows no date; that of the file is better than none."""
     path = song(tmp_path / "x.part", "FLAC", "PCM_16")
@@ -261,8 +293,8 @@ def test_a_copy_whose_audio_differs_is_thrown_away(tmp_path, monkeypatch):
     path, copy = song(tmp_path / "x.part", "FLAC", "PCM_16"), tmp_path / "y"
     write = tags_module._write
 
-    def damaging(target, tags):
-        write(target, tags)
+    def damaging(target, tags, cover):
+        write(target, tags, cover)
         data = bytearray(target.read_bytes())
         data[-1000] ^= 1
         target.write_bytes(data)

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from musicbrainz_server import ARTIST, LOVELESS, credit, group, mbid, medium, release, track
 from reconcile_builders import PLACES
 
+from reconciler.engine.order import CoverWish
 from reconciler.manifests.model import MbReleaseSpec
 from reconciler.musicbrainz.parse import release_of
 from reconciler.musicbrainz.resolutions import resolution_of
@@ -76,6 +77,20 @@ def test_a_track_list_of_ones_own_is_told_with_what_it_says():
 def test_nothing_is_tagged_unless_asked_for():
     """Off by default."""
     assert set(tags(LOVELESS, places=PLACES)) == {None}
+
+
+def test_a_cover_is_that_of_the_release_and_needs_a_folder_of_its_own():
+    """In the deepest folder that all files share; without a folder it would be everybody's cover."""
+    spec = MbReleaseSpec(mb_release_id=mbid(1), target_dir="library", tracks=None)
+    found = resolved(LOVELESS | {"id": mbid(1)})
+    places = replace(PLACES, cover_art="file", naming="{albumartist}/{album}/Disc {disc}/{track:02}")
+    wish = plan_of(spec, places, found).cover
+    assert wish == CoverWish(
+        where="file", folder="My Bloody Valentine/Loveless/Disc 1", release=mbid(1), group=found.facts.group
+    )
+    assert plan_of(spec, replace(places, naming="{track:02}"), found).cover is None
+    assert plan_of(spec, replace(places, naming="{track:02}", cover_art="embed"), found).cover.where == "embed"
+    assert plan_of(spec, PLACES, found).cover is None
 
 
 def test_what_an_older_version_looked_up_is_still_good():
