@@ -10,6 +10,7 @@ It begins with sharing where a twin fetches the same bytes already (engine.twins
 """
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from enum import StrEnum
 from typing import assert_never
 
@@ -339,6 +340,7 @@ class Attempt:
         """The bytes are right; whoever sent others before is named."""
         if self.phase is AttemptPhase.VERIFYING:
             self.sha256 = event.sha256
+            self.receipts.prints = self._on_disk(event.found)
             self.phase = AttemptPhase.WHOLE
             for liar, chunk in self._doubt.liars(self.receipts.prints).items():
                 self._ban(liar, f"chunk {chunk} that it sent before is not that of the right file")
@@ -406,10 +408,11 @@ class Attempt:
 
     def _question(self, event: WholeRefused) -> bool:
         """Ban whom a wrong whole refutes, and choose what is fetched again from whom; False where nobody can tell."""
-        message, prints = event.message, self.receipts.prints
-        condemned = None if event.wrong else self._brought_alone()
+        message, prints = event.message, self._on_disk(event.found)
+        as_brought = all(prints[chunk].digest == found.digest for chunk, found in self.receipts.prints.items())
+        condemned = self._brought_alone() if as_brought and not event.wrong else None
         self._again, self._unheard, self.only = None, None, None
-        self._doubt.heard(prints, self.receipts.givers)
+        self._doubt.heard(self.receipts.prints, self.receipts.givers)
         runs = [range(first, last + 1) for first, last in event.wrong] or [range(len(prints))]
         wrong = [{ChunkIndex(chunk): prints[ChunkIndex(chunk)] for chunk in run} for run in runs]
         for liar in self._doubt.refuted(wrong):
@@ -436,6 +439,16 @@ class Attempt:
             self.receipts.clear()
         self._out.append(self._doubt_note(message, again, len(prints)))
         return True
+
+    def _on_disk(self, found: tuple[bytes, ...]) -> dict[ChunkIndex, ChunkPrint]:
+        """What the chunks on the disk hash to: not always what was counted, for a request that was cancelled may have
+        written late, or the disk may have changed a byte; neither is the giver's fault.
+        """
+        digests = dict(enumerate(found))
+        return {
+            chunk: each if digests.get(chunk, each.digest) == each.digest else replace(each, digest=digests[chunk])
+            for chunk, each in self.receipts.prints.items()
+        }
 
     def _doubt_note(self, message: str, again: Again, count: int) -> Note:
         whom = "others than before" if again.only is None else f"{again.only.partition(':')[2]} alone"

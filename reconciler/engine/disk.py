@@ -151,17 +151,17 @@ class JobDisk:
         path = self._shelves.parts.path_of(self._part(command.position, command.part_id), self._root)
         wrong_whole = partial(WholeRefused, position=command.position, part_id=command.part_id)
         try:
-            sha256, fault, wrong = _read_whole(path, command, read_again)
-            if fault == "content" and command.checksums is None and _fits(track, variant):
-                return _wrong_piece(path, track, wrong_whole(fault=fault, message=wrong))
+            sha256, found, fault, wrong = _read_whole(path, command, read_again)
+            if fault == "content" and found and _fits(track, variant):
+                return _wrong_piece(path, track, wrong_whole(fault=fault, message=wrong, found=found))
             if fault:
-                return wrong_whole(fault=fault, message=wrong)
+                return wrong_whole(fault=fault, message=wrong, found=found)
             refusal = self._wrong_audio(path, track, variant)
         except _REFUSALS as error:
             return refused(command.position, error, doing=f"could not read {path} again: ")
         if refusal:
             return wrong_whole(fault="audio", message=refusal)
-        return WholeVerified(position=command.position, part_id=command.part_id, sha256=sha256)
+        return WholeVerified(position=command.position, part_id=command.part_id, sha256=sha256, found=found)
 
     def publish(self, command: Publish) -> Published | DiskRefused:
         """Give the part its name, index it, and record the fact."""
@@ -369,24 +369,26 @@ def refused(
 
 def _read_whole(
     path: Path, command: VerifyWhole, read_again: Container[ChunkIndex]
-) -> tuple[Sha256 | None, Literal["", "content", "claim"], str]:
-    """The file's SHA-256 where it was worth computing, and what is wrong with its bytes; nothing = they are right."""
+) -> tuple[Sha256 | None, tuple[bytes, ...], Literal["", "content", "claim"], str]:
+    """The file's SHA-256 where it was worth computing, what its chunks hash to where they were never verified, and what
+    is wrong with its bytes; nothing = they are right.
+    """
     variant = command.variant
     if command.checksums is None:
         with path.open("rb") as part:
             hashes = hash_file(part.fileno(), variant.size)
         wrong = wrong_content(hashes, variant)
-        return hashes.sha256, "content" if wrong else "", wrong
+        return hashes.sha256, hashes.chunk_hashes, "content" if wrong else "", wrong
     chunk = differing(path, variant.size, command.checksums, but=read_again)
     if chunk is not None:
-        return None, "content", f"chunk {chunk} on disk is not what was verified"
+        return None, (), "content", f"chunk {chunk} on disk is not what was verified"
     if variant.sha256 is None and variant.size > WHOLE_SHA256_BYTES_MAX:
-        return None, "", ""
+        return None, (), "", ""
     with path.open("rb") as part:
         sha256 = Sha256(hashlib.file_digest(part, "sha256").hexdigest())
     if variant.sha256 is not None and variant.sha256 != sha256:
-        return sha256, "claim", f"the file's SHA-256 is {sha256}, expected {variant.sha256}"
-    return sha256, "", ""
+        return sha256, (), "claim", f"the file's SHA-256 is {sha256}, expected {variant.sha256}"
+    return sha256, (), "", ""
 
 
 def _fits(track: TrackOrder, variant: Variant) -> bool:

@@ -187,6 +187,8 @@ class WholeVerified:
     part_id: str
     sha256: Sha256 | None
     """None where nobody asked for it and the file is large (engine.disk)."""
+    found: tuple[bytes, ...] = ()
+    """What each chunk on the disk hashes to, where chunks were never verified; empty = not looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +205,8 @@ class WholeRefused:
     message: str
     wrong: tuple[tuple[ChunkIndex, ChunkIndex], ...] = ()
     """With `content`: runs of chunks, first and last, each of which holds a wrong byte; empty = it is anywhere."""
+    found: tuple[bytes, ...] = ()
+    """With `content`: as in WholeVerified."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

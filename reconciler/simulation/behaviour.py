@@ -73,11 +73,15 @@ class SimPeer:
         return self.back_at_s is None or now < self.back_at_s
 
     @property
+    def is_wrong(self) -> bool:
+        """Whether it sends anything, ever, that is not what it should be."""
+        return bool(self.lies or self.corrupts or self.lying_list)
+
+    @property
     def is_honest(self) -> bool:
         """Whether a complete copy can be had from it alone, however long that takes."""
-        never_wrong = not (self.lies or self.corrupts or self.lying_list)
         always_there = self.silent_from_s is None and self.gone_from_s is None and not (self.loses or self.resets)
-        return never_wrong and always_there and self.holds is None and self.source != "soulseek"
+        return not self.is_wrong and always_there and self.holds is None and self.source != "soulseek"
 
     def sends_bytes_per_s(self, now: float) -> float:
         """What can be had from it, right bytes or wrong: nothing before it is found, or while it is away or silent."""

@@ -5,8 +5,8 @@ or chance of its own: the same scene and dice give the same run.
 
 Checked after every event: that something can still happen, that each account stands on both sides, and that no wrong
 chunk was taken for a right one; after every request: that it asks for no chunk that is here, and for one that somebody
-else owes only as a hand-over that the trace tells. All invariants of the machine, chunk by chunk, are checked at every
-`stride`th event and at the end.
+else owes only as a hand-over that the trace tells; and always that nobody is banned who sends nothing wrong. All
+invariants of the machine, chunk by chunk, are checked at every `stride`th event and at the end.
 """
 
 import heapq
@@ -269,6 +269,8 @@ class World:
         match command:
             case Note(type=EventType.SWARM_REBALANCED):
                 self._told.add((command.facts["from"], command.facts["to"]))
+            case Note(type=EventType.PEER_DISCONNECTED, action="banned"):
+                self._check_banned(command)
             case Note():
                 pass
             case Search():
@@ -288,6 +290,7 @@ class World:
             case CancelRead():
                 self._cancel(command.transfer)
             case VerifyWhole():
+                self._detach(command.part_id)
                 self._later(DISK_S, self._refused(command.position) or self.verify(command))
             case Publish():
                 self._publish(command.position)
@@ -395,7 +398,11 @@ class World:
         right = chunk_list(command.position, command.variant.size)
         if [here.get(ChunkIndex(chunk)) for chunk in range(len(right))] != list(right):
             return WholeRefused(
-                position=command.position, part_id=command.part_id, fault="content", message="other bytes"
+                position=command.position,
+                part_id=command.part_id,
+                fault="content",
+                message="other bytes",
+                found=tuple(here.get(ChunkIndex(chunk), b"") for chunk in range(len(right))),
             )
         sha256 = command.variant.sha256 or Sha256("0" * 64)
         return WholeVerified(position=command.position, part_id=command.part_id, sha256=sha256)
@@ -427,6 +434,11 @@ class World:
         wrong = [chunk for chunk, digest in enumerate(right) if here.get(ChunkIndex(chunk)) != digest]
         if wrong:
             raise BrokenPromiseError(f"file {position} is published with wrong chunks {wrong[:5]}")
+
+    def _check_banned(self, note: Note) -> None:
+        peer = next(each for each in self.scene.peers if each.name == note.peer)
+        if not peer.is_wrong:
+            raise BrokenPromiseError(f"{note.peer}, which sends nothing wrong, is banned: {note.error_message}")
 
     def _check_album(self, command: PublishAlbum) -> None:
         there = {*self.result.published, *(file.position for file in command.files)}

@@ -190,6 +190,26 @@ def test_one_mirror_with_one_wrong_piece_costs_one_piece():
     assert sum(each.size_bytes for each in result.arrivals) <= 20 * MB + 4 * 262_144
 
 
+class Overwritten(World):
+    """A world in which a request that was cancelled writes a wrong chunk over a right one, just before the end."""
+
+    spoilt = False
+
+    def verify(self, command):
+        if not self.spoilt:
+            self.spoilt = True
+            self.result.disk[command.position][ChunkIndex(4)] = digest_of(1, 4, wrong=True)
+        return super().verify(command)
+
+
+def test_what_was_written_late_over_a_chunk_is_not_its_givers_fault():
+    """What is on the disk is not what was counted: that chunk is fetched again, and nobody is banned."""
+    scene = Scene(sizes=(3 * MB,), peers=tuple(without_list(a=1e6, b=1e6)), rooted=False)
+    result = Overwritten(scene, dice=random.Random(1), stride=1).run()
+    assert (result.outcome, banned(result)) == ("completed", [])
+    assert fetched(result, 4) >= 2
+
+
 def test_where_the_only_other_peer_leaves_the_same_one_is_heard_again():
     """A second opinion that cannot be had is done without."""
     liar = SimPeer(name="liar", no_list=True, lies=frozenset({0}), rate_bytes_per_s=1e6, gone_from_s=4.0)

@@ -7,6 +7,7 @@ import pytest
 from reconciler.engine import job
 from reconciler.engine.chunks import ChunkPlan
 from reconciler.engine.dispatch import Dispatch
+from reconciler.engine.doubt import Doubt
 from reconciler.engine.events import ChunkArrived, ClosePart, Publish
 from reconciler.engine.track import Phase, TrackMachine
 from reconciler.ids import ChunkIndex, TrackPosition
@@ -144,3 +145,12 @@ def test_a_wrong_file_and_a_second_publication_are_noticed():
     world._do(publish)
     with pytest.raises(BrokenPromiseError, match="a second time"):
         world._do(publish)
+
+
+def test_a_ban_of_somebody_who_sends_nothing_wrong_is_noticed(monkeypatch):
+    """A machine that blames the first giver of a wrong whole breaks the promise."""
+    liar = SimPeer(name="liar", no_list=True, lies=frozenset(range(20)))
+    blamed = lambda doubt, _: [min(doubt._said)]
+    monkeypatch.setattr(Doubt, "refuted", blamed)
+    with pytest.raises(BrokenPromiseError, match="a, which sends nothing wrong, is banned: the whole file is wrong"):
+        world_of(SimPeer(name="a", no_list=True), liar, rooted=False).run()
