@@ -1,6 +1,6 @@
 """`reconciler job ...`: one job, looked at closely.
 
-Owns: `show`, `trace`, and the group; the others have files of their own. Never: asks a daemon; it reads files and
+Owns: `show`, and the group; the others have files of their own. Never: asks a daemon; it reads files and
 database beside one.
 """
 
@@ -10,14 +10,12 @@ from reconciler.cli.cmd_job_carry import export_, import_
 from reconciler.cli.cmd_job_edit import cancel, resume, retry, suspend
 from reconciler.cli.cmd_job_explain import explain
 from reconciler.cli.cmd_job_new import new
+from reconciler.cli.cmd_job_trace import trace
 from reconciler.cli.context import Context, state_options
 from reconciler.cli.finishing import job_ids
 from reconciler.cli.render import megabytes, shown
-from reconciler.cli.render_trace import format_summary
 from reconciler.clock import rfc3339
 from reconciler.reconcile.job_view import JobView, view_of
-from reconciler.traces.reading import TraceReader
-from reconciler.traces.session_log import line_of
 
 
 @click.group(short_help="One job: new, import, export, show, explain, trace, suspend, resume, cancel, retry.")
@@ -28,7 +26,7 @@ def job() -> None:
     """
 
 
-for command in (new, import_, export_, explain, suspend, resume, cancel, retry):
+for command in (new, import_, export_, explain, trace, suspend, resume, cancel, retry):
     job.add_command(command)
 
 
@@ -51,36 +49,6 @@ def show(context: Context, job_id: str) -> None:
         return
     for line in _lines(view):
         click.echo(line)
-
-
-@job.command()
-@click.argument("job_id", shell_complete=job_ids)
-@click.option("--events", is_flag=True, help="Every event, one line each: timestamp|type|action|peer|bytes|error.")
-@state_options
-def trace(context: Context, job_id: str, *, events: bool) -> None:
-    """Tell the story of a job: who gave what, how fast, and what went wrong.
-
-    JOB_ID may be shortened to what makes it unique.
-
-    \b
-    Examples:
-      reconciler job trace 01HRQ4
-      reconciler job trace 01HRQ4 --events | grep ChunkFailed
-    """
-    with context.database() as database:
-        found = view_of(database, context.root, job_id).record.job_id
-        reader = TraceReader(database)
-        summary = reader.summary(found)
-        told = reader.events(found) if events else []
-    if events and context.as_json:
-        context.print_json([event.to_json() for event in told])
-    elif events:
-        for event in told:
-            click.echo(line_of(event), nl=False)
-    elif context.as_json:
-        context.print_json(summary.to_json())
-    else:
-        click.echo(format_summary(summary))
 
 
 def _lines(view: JobView) -> list[str]:

@@ -4,11 +4,15 @@ Owns: the form that `job trace` prints. Never: adds up (traces.summary) or print
 and reasons, which peers may have chosen, are escaped (traces.session_log).
 """
 
+from datetime import UTC, datetime, timedelta
+
 from reconciler.traces.session_log import escape
 from reconciler.traces.summary import PeerContribution, SourceShare, SwarmSessionSummary
 
 # As many as fit on a screen with the rest; the summary has them all.
 PEERS_SHOWN_MAX = 20
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _MEGA = 1_000_000
 _WHOLE_MEGA_MIN = 9.95
@@ -49,7 +53,7 @@ def _peers(peers: tuple[PeerContribution, ...]) -> list[str]:
 
 def _peer(peer: PeerContribution) -> str:
     parts = [
-        f"{escape(peer.name)} ({_label(peer.source)}): {format_bytes(peer.bytes_contributed)}",
+        f"{escape(peer.name)} ({format_source(peer.source)}): {format_bytes(peer.bytes_contributed)}",
         f"{peer.chunks} chunks" if peer.chunks != 1 else "1 chunk",
         format_rate(peer.mean_throughput_bytes_per_s),
     ]
@@ -61,9 +65,9 @@ def _peer(peer: PeerContribution) -> str:
 
 
 def _sources(sources: tuple[SourceShare, ...]) -> list[str]:
-    percents = _whole_percents([source.share for source in sources])
+    percents = whole_percents([source.share for source in sources])
     return [
-        f"{_label(source.source)}: {format_bytes(source.bytes_contributed)} ({percent}%)"
+        f"{format_source(source.source)}: {format_bytes(source.bytes_contributed)} ({percent}%)"
         for source, percent in zip(sources, percents, strict=True)
     ]
 
@@ -113,11 +117,20 @@ def format_offset(offset_ms: int) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
 
 
-def _label(source: str) -> str:
+def format_moment(unix_ms: int) -> str:
+    """`2025-12-10 12:00:00 UTC`; a moment that no calendar has is a number."""
+    try:
+        return f"{_EPOCH + timedelta(milliseconds=unix_ms):%Y-%m-%d %H:%M:%S} UTC"
+    except OverflowError:
+        return str(unix_ms)
+
+
+def format_source(source: str) -> str:
+    """`Overlay`, `HTTP`, `Soulseek`."""
     return _LABELS.get(source) or escape(source).capitalize() or "Unknown"
 
 
-def _whole_percents(shares: list[float]) -> list[int]:
+def whole_percents(shares: list[float]) -> list[int]:
     """Round so that they add up to 100 where the shares add up to 1: the largest remainders are rounded up."""
     percents = [int(share * 100) for share in shares]
     missing = round(sum(shares) * 100) - sum(percents)

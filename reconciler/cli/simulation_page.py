@@ -1,6 +1,7 @@
 """A simulated run as one page that needs nothing else: who sent when, how fast it went, what happened.
 
-Owns: the page and its two pictures. Never: adds anything up (simulation.measures) or writes a file.
+Owns: the page and its two pictures (cli.page has the frame). Never: adds anything up (simulation.measures) or writes a
+file.
 
 All text is escaped; the page has no script and loads nothing.
 """
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
 
+from reconciler.cli.page import AXIS, CURVE, LEFT, MOMENTS, ROW, WIDTH, axis, document, legend, svg, table
 from reconciler.cli.render import megabytes
 from reconciler.cli.render_simulation import event_line, nature, run_lines, speed
 from reconciler.simulation.behaviour import SimPeer
@@ -17,13 +19,9 @@ from reconciler.simulation.runs import Run
 from reconciler.simulation.world import Arrival
 from reconciler.traces.model import EventType
 
-# The picture's grid: a column is what one pixel or two can show, so that a long run draws no more than a short one.
-WIDTH = 960
-LEFT = 150
+# A column is what one pixel or two can show, so that a long run draws no more than a short one.
 COLUMNS = 405
 BINS = 135
-ROW = 20
-CURVE = 150
 
 # Events that are told below the pictures: chunks and requests are in them already. Two screens of the others.
 UNTOLD = frozenset({EventType.CHUNK_RECEIVED, EventType.CHUNK_REQUESTED})
@@ -40,57 +38,24 @@ _LEGEND = (
     ("late", "no longer wanted"),
 )
 
-_STYLE = """
-:root { color-scheme: light dark; --page: #fff; --ink: #1b1f24; --faint: #6a737d; --line: #d5dae0; --rest: #eef1f4;
-  --good: #2f74c0; --taken: #2a9d8f; --twice: #d98e04; --bad: #c62f2f; --late: #8d63c9; --area: #a9c8ea; }
-@media (prefers-color-scheme: dark) {
-  :root { --page: #14171b; --ink: #e4e8ed; --faint: #98a2ad; --line: #343b43; --rest: #20252b;
-    --good: #62a3ea; --taken: #4cc2b3; --twice: #f0b445; --bad: #f26d6d; --late: #b493ea; --area: #2d4f76; } }
-body { margin: 2rem auto; max-width: 62rem; padding: 0 1rem; background: var(--page); color: var(--ink);
-  font: 15px/1.45 system-ui, sans-serif; }
-h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-svg { display: block; width: 100%; height: auto; } svg text { fill: var(--ink); font: 12px system-ui, sans-serif; }
-svg .faint { fill: var(--faint); } .rest { fill: var(--rest); } .grid { stroke: var(--line); }
-.area { fill: var(--area); }
-.sum { fill: none; stroke: var(--ink); stroke-width: 1.5; stroke-dasharray: 5 3; }
-.restart { stroke: var(--bad); stroke-dasharray: 2 3; }
-.good { fill: var(--good); background: var(--good); } .taken { fill: var(--taken); background: var(--taken); }
-.twice { fill: var(--twice); background: var(--twice); } .bad { fill: var(--bad); background: var(--bad); }
-.late { fill: var(--late); background: var(--late); }
-.legend span { margin-right: 1.2rem; white-space: nowrap; }
-.legend i { display: inline-block; width: .8em; height: .8em; margin-right: .35em; border-radius: 2px; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; white-space: nowrap; }
-th, td { padding: .25rem .7rem .25rem 0; text-align: right; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child, th:nth-last-child(-n+2), td:nth-last-child(-n+2) { text-align: left; }
-td { font-variant-numeric: tabular-nums; } pre { overflow-x: auto; font-size: 12.5px; }
-"""
-
 
 def page_of(seed: int, run: Run) -> str:
     """Draw the page, as a whole HTML document."""
     head, *lines = run_lines(seed, run)
     title = f"Simulated swarm, {head.partition(':')[0]}"
-    return "\n".join(
-        (
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
-            '<meta name="viewport" content="width=device-width">',
-            f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>",
-            f"<h1>{escape(title)}</h1>",
-            *(f"<p>{escape(line)}</p>" for line in (head.partition(": ")[2], *lines)),
-            "<h2>Speed</h2>",
-            _curve(run),
-            "<h2>Who sent when</h2>",
-            _legend(),
-            _lanes(run),
-            "<h2>Peers</h2>",
-            _table(run.measures),
-            "<h2>What happened</h2>",
-            _events(run),
-            "</body></html>",
-            "",
-        )
+    body = (
+        *(f"<p>{escape(line)}</p>" for line in (head.partition(": ")[2], *lines)),
+        "<h2>Speed</h2>",
+        _curve(run),
+        "<h2>Who sent when</h2>",
+        legend(_LEGEND),
+        _lanes(run),
+        "<h2>Peers</h2>",
+        _table(run.measures),
+        "<h2>What happened</h2>",
+        _events(run),
     )
+    return document(title, "\n".join(body))
 
 
 # ---- the curve -------------------------------------------------------------------------------------------------------
@@ -123,7 +88,7 @@ def _curve(run: Run) -> str:
         f'<text class="faint" x="{LEFT - 8}" y="{CURVE}" text-anchor="end">0</text>'
     )
     told = "Useful bytes per second (area), and what all peers together could send (dashed line)"
-    return _svg(told, body + _axis(run, CURVE), CURVE + 20) + f"<p>{told}.</p>"
+    return svg(told, body + _axis(run, CURVE), CURVE + AXIS) + f"<p>{told}.</p>"
 
 
 def _spread(arrivals: Sequence[Arrival], bin_s: float) -> list[float]:
@@ -152,7 +117,7 @@ def _lanes(run: Run) -> str:
     column_s = max(run.measures.seconds, 1e-9) / COLUMNS
     rows = [_lane(peer, _columns(by_peer[peer.name], column_s), nth * ROW) for nth, peer in enumerate(peers)]
     height = len(peers) * ROW
-    return _svg("For each peer, when chunks of it were coming", "".join(rows) + _axis(run, height), height + 20)
+    return svg("For each peer, when chunks of it were coming", "".join(rows) + _axis(run, height), height + AXIS)
 
 
 def _columns(arrivals: Iterable[Arrival], column_s: float) -> list[str]:
@@ -189,31 +154,13 @@ def _lane(peer: SimPeer, columns: list[str], top: int) -> str:
     return "".join(parts) + "</g>"
 
 
-def _legend() -> str:
-    return (
-        '<p class="legend">'
-        + "".join(f'<span><i class="{name}"></i>{escape(text)}</span>' for name, text in _LEGEND)
-        + "</p>"
-    )
-
-
 # ---- what both have --------------------------------------------------------------------------------------------------
-
-
-def _svg(told: str, body: str, height: int) -> str:
-    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(told)}">{body}</svg>'
 
 
 def _axis(run: Run, height: int) -> str:
     """Five moments below, and a line wherever the daemon was started again."""
     seconds = run.measures.seconds
-    parts = [f'<line class="grid" x1="{LEFT}" x2="{WIDTH}" y1="{height}" y2="{height}"/>']
-    for n in range(5):
-        anchor = {0: "start", 4: "end"}.get(n, "middle")
-        x = LEFT + (WIDTH - LEFT) * n / 4
-        parts.append(
-            f'<text class="faint" x="{x:.0f}" y="{height + 15}" text-anchor="{anchor}">{seconds * n / 4:.1f} s</text>'
-        )
+    parts = [axis(tuple(f"{seconds * n / (MOMENTS - 1):.1f} s" for n in range(MOMENTS)), height)]
     for at in run.scene.restarts_s:
         if at < seconds:
             x = LEFT + (WIDTH - LEFT) * at / seconds
@@ -225,7 +172,7 @@ def _axis(run: Run, height: int) -> str:
 
 def _table(measures: Measures) -> str:
     headings = ("Peer", "Speed", "Round trip", "Gave", "Chunks", "Wasted", "Refused", "Failed", "State", "Nature")
-    rows = [
+    rows: list[tuple[object, ...]] = [
         (
             each.peer.name,
             speed(each.peer.rate_bytes_per_s),
@@ -240,9 +187,7 @@ def _table(measures: Measures) -> str:
         )
         for each in sorted(measures.peers, key=lambda each: -each.bytes_useful)
     ]
-    head = "".join(f"<th>{heading}</th>" for heading in headings)
-    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+    return table("Peers", headings, rows)
 
 
 def _events(run: Run) -> str:

@@ -9,6 +9,7 @@ lost its end with the power: it is written anew from the first event. So each ev
 of the table. What others append to a log is cut off with the next line.
 """
 
+import json
 import os
 import sqlite3
 import stat
@@ -128,14 +129,15 @@ class SessionLogs:
         """The next lines of a log, from the table; those up to `logged_rowid` it has."""
         query = _NEXT_OF_NEWEST if logged_rowid else _NEXT
         values = (position.job_id, max(position.last_rowid, logged_rowid), LINES_PER_WRITE)
-        rows = self._database.read(lambda connection: connection.execute(query, values).fetchall())
-        if not rows:
+        found = self._database.read(lambda connection: connection.execute(query, values).fetchone())
+        last_rowid, count, told = found
+        if not count:
             return None
         try:
-            text = "".join([line_of_row(row[1:]) for row in rows])
+            text = "".join([line_of_row(row) for row in json.loads(told)])
         except (TypeError, ValueError) as error:
             raise damaged(self._database.path, f"holds an impossible event of {position.job_id}: {error}") from error
-        return _Lines(text=text.encode(), last_rowid=rows[-1][0], more=len(rows) == LINES_PER_WRITE)
+        return _Lines(text=text.encode(), last_rowid=last_rowid, more=count == LINES_PER_WRITE)
 
     def _sync_folder(self) -> None:
         descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -170,20 +172,28 @@ def _jobs_after(connection: sqlite3.Connection, rowid: int) -> tuple[int, list[J
     return int(newest), [row[0] for row in rows]
 
 
-# What a line shows; the rest of an event is left where it is, and costs nothing here.
+# What a line shows (session_log.LineRow), all lines as one JSON text: a row each would let go of the interpreter, and
+# wait to have it back, for every line. The casts: text is text, whatever was written there.
 _NEXT = """
-SELECT rowid, timestamp, type, coalesce(action, ''), coalesce(peer_id, ''), coalesce(bytes_transferred, 0),
-       coalesce(error_code, ''), coalesce(error_message, '')
-FROM SwarmEvents WHERE rowid IN (
-    SELECT rowid FROM SwarmEvents INDEXED BY SwarmEvents_by_job WHERE job_id = ? AND rowid > ? ORDER BY rowid LIMIT ?
-) ORDER BY rowid
+SELECT max(row), count(*), json_group_array(json_array(timestamp, type, action, peer, bytes, code, message)) FROM (
+    SELECT rowid AS row, timestamp, type, CAST(coalesce(action, '') AS TEXT) AS action,
+           CAST(coalesce(peer_id, '') AS TEXT) AS peer, coalesce(bytes_transferred, 0) AS bytes,
+           CAST(coalesce(error_code, '') AS TEXT) AS code, CAST(coalesce(error_message, '') AS TEXT) AS message
+    FROM SwarmEvents WHERE rowid IN (
+        SELECT rowid FROM SwarmEvents INDEXED BY SwarmEvents_by_job
+        WHERE job_id = ? AND rowid > ? ORDER BY rowid LIMIT ?
+    ) ORDER BY rowid
+)
 """
 
 # The same where all but the last moments is known to be logged: a walk over the newest rows of the table.
 _NEXT_OF_NEWEST = """
-SELECT rowid, timestamp, type, coalesce(action, ''), coalesce(peer_id, ''), coalesce(bytes_transferred, 0),
-       coalesce(error_code, ''), coalesce(error_message, '')
-FROM SwarmEvents NOT INDEXED WHERE job_id = ? AND rowid > ? ORDER BY rowid LIMIT ?
+SELECT max(row), count(*), json_group_array(json_array(timestamp, type, action, peer, bytes, code, message)) FROM (
+    SELECT rowid AS row, timestamp, type, CAST(coalesce(action, '') AS TEXT) AS action,
+           CAST(coalesce(peer_id, '') AS TEXT) AS peer, coalesce(bytes_transferred, 0) AS bytes,
+           CAST(coalesce(error_code, '') AS TEXT) AS code, CAST(coalesce(error_message, '') AS TEXT) AS message
+    FROM SwarmEvents NOT INDEXED WHERE job_id = ? AND rowid > ? ORDER BY rowid LIMIT ?
+)
 """
 
 _JOBS_BEHIND = """

@@ -15,7 +15,9 @@ from reconciler.ids import JobId
 from reconciler.state.database import Database
 from reconciler.traces.model import SwarmEvent
 from reconciler.traces.rows import event_of
-from reconciler.traces.summary import Story, SwarmSessionSummary, is_start, summarise
+from reconciler.traces.runs import is_start, runs_of
+from reconciler.traces.story import Story
+from reconciler.traces.summary import SwarmSessionSummary, summarise
 
 # A page is some 400 KB of JSON at most places; it is held in memory as a whole.
 PAGE_EVENTS_MAX = 1000
@@ -51,7 +53,11 @@ class TraceReader:
         One pass over the job's events, whatever else is in the table. Raises NotFoundError where it has none,
         StateDamagedError where one cannot be what was written.
         """
-        return summarise(self._database.read(lambda c: story_of(c, job_id, path=self._database.path)))
+        return summarise(self.story(job_id))
+
+    def story(self, job_id: JobId) -> Story:
+        """Give what summaries and pictures are made of, all of one moment. Raises as `summary` does."""
+        return self._database.read(lambda c: story_of(c, job_id, path=self._database.path))
 
     def page(self, job_id: JobId, *, after: str = "", limit: int = PAGE_EVENTS_MAX) -> EventPage:
         """Give up to `limit` (1 to PAGE_EVENTS_MAX) events behind the cursor `after`; empty = from the first.
@@ -89,12 +95,12 @@ def story_of(connection: sqlite3.Connection, job_id: JobId, *, path: Path) -> St
     told = [event_of(row, path=path) for row in connection.execute(_TOLD, (job_id,))]
     starts = [event for event in told if is_start(event)]
     before = [connection.execute(_BEFORE, (job_id, start.timestamp_ms)).fetchone()[0] for start in starts]
+    run_ends_ms = [first_ms if moment is None else moment for moment in before]
     return Story(
         job_id=job_id,
         first_ms=first_ms,
-        last_ms=last_ms,
+        runs=runs_of(told, first_ms=first_ms, last_ms=last_ms, run_ends_ms=run_ends_ms),
         told=told,
-        run_ends_ms=[first_ms if moment is None else moment for moment in before],
         chunks=connection.execute(_CHUNKS, (job_id,)).fetchall(),
     )
 
@@ -118,7 +124,7 @@ WHERE job_id = ? AND type NOT IN ('ChunkRequested', 'ChunkReceived', 'ChunkFaile
 ORDER BY timestamp, CASE type WHEN 'JobStart' THEN 0 WHEN 'JobComplete' THEN 2 ELSE 1 END, rowid
 """
 
-# The fields of traces.summary.ChunkRow. The casts: a number is a number, whatever was written there.
+# The fields of traces.story.ChunkRow. The casts: a number is a number, whatever was written there.
 _CHUNKS = """
 SELECT timestamp, type, coalesce(source, ''), coalesce(peer_id, ''), CAST(coalesce(bytes_transferred, 0) AS INTEGER),
        CAST(coalesce(duration_ms, 0) AS REAL), is_error, coalesce(error_code, ''),

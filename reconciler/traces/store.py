@@ -13,7 +13,7 @@ import sqlite3
 import threading
 from collections import deque
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from reconciler.config import SwarmEventSettings
@@ -31,6 +31,12 @@ __all__ = ["TraceStore", "row_of"]
 # 1,000 rows a transaction take about 10 ms of the writer (measured: 90,000 rows/s with synchronous=FULL). 200 would pay
 # five times the syncs, 5,000 would keep a `completed` fact waiting for 50 ms.
 EVENTS_PER_TRANSACTION = 1000
+
+# Each statement lets go of the interpreter and waits to have it back. With a row each, the loop and this thread take it
+# from each other 20,000 times a second; measured beside a thread that computes: 1.5 times the rows a second so.
+ROWS_PER_STATEMENT = 100
+_ONE_ROW = f"({', '.join('?' * 16)})"
+_INSERT_MANY = INSERT_EVENT.replace(_ONE_ROW, ", ".join([_ONE_ROW] * ROWS_PER_STATEMENT))
 
 # Room in the buffer, for a disk that stalls. An event takes about 1 KiB of memory. Those of chunks have 15 MiB: at 1
 # GiB/s in chunks of 1 MiB there are some 2,500 a second, so after 6 s they are counted instead of kept. Those of peers,
@@ -176,7 +182,7 @@ class TraceStore:
         """Bring `_rows` into the table; if that fails they stay, and are written before any others."""
         rows = self._rows
         if rows:
-            self._database.write(lambda connection: connection.executemany(INSERT_EVENT, rows)).result()
+            self._database.write(lambda connection: _insert(connection, rows)).result()
             self._rows = []
 
     def _limit_of(self, job_id: JobId) -> JobLimit:
@@ -191,6 +197,13 @@ class TraceStore:
     def _catch_up(self) -> None:
         if self._logs is not None:
             self._logs.catch_up_all()
+
+
+def _insert(connection: sqlite3.Connection, rows: list[EventRow]) -> None:
+    whole = len(rows) - len(rows) % ROWS_PER_STATEMENT
+    for start in range(0, whole, ROWS_PER_STATEMENT):
+        connection.execute(_INSERT_MANY, list(chain.from_iterable(rows[start : start + ROWS_PER_STATEMENT])))
+    connection.executemany(INSERT_EVENT, rows[whole:])
 
 
 def _room(kind: EventType) -> int:

@@ -9,50 +9,26 @@ How it counts:
   chunk of the peer that it names; what that peer had sent for it is refused bytes.
 - A ChunkReceived with the code `duplicate` is no chunk of the file and no failure: its bytes are counted apart.
 - An event that stands for many (model.SUMMED_UP) counts as many; those that were dropped are told, and not guessed.
-- A job runs from a JobStart to the last event before the next JobStart. Its duration, and the offset of a key event,
-  leave out the time in between, when it was stopped, waited for a retry, or had crashed.
+- Its duration, and the offset of a key event, leave out the time in which it did not run (traces.runs).
 - Throughput is contributed bytes over the time in which contributed chunks were under way; times that overlap (several
   connections of a peer, several peers) count once.
 """
 
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Literal, TypeAlias, cast, get_args
+from typing import Literal, cast, get_args
 
 from reconciler.ids import JobId
-from reconciler.traces.key_events import BEFORE_THE_START, key_text
+from reconciler.traces.key_events import key_text
 from reconciler.traces.model import EventType, SwarmEvent
+from reconciler.traces.runs import ENDS, is_start
 from reconciler.traces.spans import Spans
-
-# The code of a chunk that another peer had brought before (engine.notes).
-DUPLICATE = "duplicate"
+from reconciler.traces.story import DUPLICATE, ChunkRow, Story
 
 # A screenful or two. A swarm that is in trouble repeats itself: the first events tell why.
 KEY_EVENTS_MAX = 100
 
 SessionStatus = Literal["unfinished", "completed", "failed", "stopped", "cancelled"]
 _STATUSES = frozenset(get_args(SessionStatus))
-
-
-ChunkRow: TypeAlias = tuple[int, str, str, str, int, float, int, str, int]
-"""What counts of a chunk event; a plain tuple, for a job has ten thousand of them: when (unix milliseconds), type,
-source, peer, bytes, milliseconds that it took, whether it is an error, error code, how many events it stands for."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Story:
-    """All that a summary is made of."""
-
-    job_id: JobId
-    first_ms: int
-    """Unix milliseconds of its first event; `last_ms` of its last one."""
-    last_ms: int
-    told: Sequence[SwarmEvent]
-    """Every event but those of chunks, in the order of their time; in one millisecond starts first and ends last."""
-    run_ends_ms: Sequence[int]
-    """For each start in `told` (`is_start`): the time of the newest event before it."""
-    chunks: Iterable[ChunkRow]
-    """The events of chunks that came, failed or timed out, in the order of their time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,20 +104,12 @@ class SwarmSessionSummary:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
 
 
-def is_start(event: SwarmEvent) -> bool:
-    """Whether the job began to run, or began again."""
-    return event.type is EventType.JOB_START and event.action not in BEFORE_THE_START
-
-
 def summarise(story: Story) -> SwarmSessionSummary:
     """Add up the events of one job, in one pass over its chunks and one over the rest."""
     tally = _Tally(story)
     for row in story.chunks:
         tally.count(row)
-    run_ends_ms = iter(story.run_ends_ms)
     for event in story.told:
-        if is_start(event):
-            tally.start(event, last_ms=next(run_ends_ms))
         tally.tell(event)
     return tally.summary()
 
@@ -177,8 +145,6 @@ class _Tally:
         self._story = story
         self._status: SessionStatus = "unfinished"
         self._ended_ms: int | None = None
-        self._run_start_ms = story.first_ms
-        self._earlier_runs_ms = 0
         self._starts = 0
         self._resumes = 0
         self._bytes_duplicate = 0
@@ -203,22 +169,19 @@ class _Tally:
             peer.chunks_failed += count
             peer.bytes_refused += size
 
-    def start(self, event: SwarmEvent, *, last_ms: int) -> None:
-        self._earlier_runs_ms = self._elapsed_ms(self._end_or(last_ms))
-        self._run_start_ms = event.timestamp_ms
-        self._status, self._ended_ms = "unfinished", None
-        self._starts += 1
-        self._resumes += event.action == "resumed"
-
     def tell(self, event: SwarmEvent) -> None:
-        if event.type is EventType.JOB_COMPLETE:
+        if is_start(event):
+            self._status, self._ended_ms = "unfinished", None
+            self._starts += 1
+            self._resumes += event.action == "resumed"
+        elif event.type is EventType.JOB_COMPLETE:
             self._status = cast("SessionStatus", event.action) if event.action in _STATUSES else "unfinished"
-            self._ended_ms = None if self._status in ("stopped", "unfinished") else event.timestamp_ms
+            self._ended_ms = event.timestamp_ms if event.action in ENDS else None
         elif event.type is EventType.PEER_DISCONNECTED and event.action == "banned":
             self._peer(event.source, event.peer_id).banned = True
         text = key_text(event, again=self._starts > 1)
         if text and len(self._key_events) < KEY_EVENTS_MAX:
-            self._key_events.append(KeyEvent(offset_ms=self._elapsed_ms(event.timestamp_ms), text=text))
+            self._key_events.append(KeyEvent(offset_ms=self._story.runs.offset_ms(event.timestamp_ms), text=text))
         elif text:
             self._key_events_omitted += 1
 
@@ -234,7 +197,7 @@ class _Tally:
             status=self._status,
             started_ms=self._story.first_ms,
             ended_ms=self._ended_ms,
-            duration_ms=self._elapsed_ms(self._end_or(self._story.last_ms)),
+            duration_ms=self._story.runs.total_ms,
             peers=tuple(peers),
             sources=_shares(peers, contributed),
             key_events=tuple(self._key_events),
@@ -254,13 +217,6 @@ class _Tally:
         if known is None:
             known = self._peers[source, name] = _Peer(name=name, source=source)
         return known
-
-    def _end_or(self, last_ms: int) -> int:
-        """When a run was over: what is told after the end, as of a hook that failed, makes no job longer."""
-        return last_ms if self._ended_ms is None else self._ended_ms
-
-    def _elapsed_ms(self, unix_ms: int) -> int:
-        return self._earlier_runs_ms + unix_ms - self._run_start_ms
 
 
 def _shares(peers: list[PeerContribution], contributed: int) -> tuple[SourceShare, ...]:

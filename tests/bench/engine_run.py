@@ -3,7 +3,7 @@
 Owns: building an engine as the daemon does, without manifests. Never: compares (tests/bench/swarm.py).
 
     engine_run.py '{"out": FOLDER, "root": ROOT, "size": BYTES, "urls": [...], "list_url": URL, "stall_timeout_s": 15,
-    "busy": false}'
+    "busy": false, "events_per_s": 0}'
 """
 
 import asyncio
@@ -14,6 +14,8 @@ import sys
 import threading
 import time
 from pathlib import Path
+
+from event_load import events
 
 from reconciler.clock import Clock, SystemClock
 from reconciler.engine.disk import Shelves
@@ -40,6 +42,10 @@ JOB = JobId("01HRQ4GSX9K47J7M5FK7VW8B12")
 
 # As in reconciler.daemon.
 LANE_PROCESSES = 2
+
+BATCH_S = 0.01
+LOAD_S_MAX = 30
+"""Events are made for so long a download."""
 
 
 class Lanes:
@@ -134,7 +140,9 @@ async def fetch(asked: dict, database: Database, lanes: Lanes) -> dict[str, floa
     await engine.ready()
     if asked["busy"]:
         threading.Thread(target=_compute, daemon=True).start()
+    load = Load(traces, events_per_s=asked["events_per_s"])
     began, used = time.perf_counter(), cpu_s("self") + lanes.cpu_s()
+    load.start()
     await engine.start(order)
     while (progress := engine.progress(JOB)) is None or progress.outcome is None:
         changed.clear()
@@ -142,12 +150,60 @@ async def fetch(asked: dict, database: Database, lanes: Lanes) -> dict[str, floa
     seconds = time.perf_counter() - began
     assert progress.outcome == "completed", progress
     used = cpu_s("self") + lanes.cpu_s() - used
+    reported = load.stop()
     memory = peak_mib("self") + lanes.peak_mib()
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
     await source.close()
-    return {"seconds": round(seconds, 3), "cpu_s": round(used, 2), "peak_mib": round(memory, 1)}
+    traces.flush()
+    stored, dropped = database.read(lambda c: c.execute(BESIDE, (JOB,)).fetchone())
+    assert stored + dropped == reported
+    return {
+        "seconds": round(seconds, 3),
+        "cpu_s": round(used, 2),
+        "peak_mib": round(memory, 1),
+        "events_per_s": round(stored / seconds),
+        "events_dropped": dropped,
+    }
+
+
+BESIDE = """
+SELECT coalesce(sum(action <> 'events dropped'), 0), coalesce(sum(json_extract(metadata_json, '$.count')), 0)
+FROM SwarmEvents WHERE job_id <> ?
+"""
+
+
+class Load:
+    """Events of other jobs, reported from a thread of this process in a batch every few milliseconds."""
+
+    def __init__(self, traces: TraceStore, *, events_per_s: int) -> None:
+        self._traces = traces
+        self._batch = int(events_per_s * BATCH_S)
+        # Made before the clock starts: it is the storing that is measured.
+        self._events = events(events_per_s * LOAD_S_MAX) if events_per_s else []
+        self._reported = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        """Begin to report."""
+        self._thread.start()
+
+    def stop(self) -> int:
+        """End; gives how many were reported."""
+        self._ended.set()
+        self._thread.join()
+        return self._reported
+
+    def _run(self) -> None:
+        due = time.perf_counter()
+        while self._reported < len(self._events) and not self._ended.is_set():
+            for event in self._events[self._reported : self._reported + self._batch]:
+                self._traces.report(event)
+            self._reported += self._batch
+            due += BATCH_S
+            time.sleep(max(0.0, due - time.perf_counter()))
 
 
 def _compute() -> None:

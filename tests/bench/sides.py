@@ -30,6 +30,9 @@ class Run:
     sent_mib: float = 0.0
     again_mib: float = 0.0
     """What paced mirrors sent in all, and of chunks that had been sent before; 0 from nginx, which does not count."""
+    events_per_s: float = 0.0
+    events_dropped: int = 0
+    """Of the events beside the download: how many were stored a second meanwhile, and how many were not."""
 
 
 def run_aria2(job: Job, out: Path, *, checksum: str, sync: bool) -> Run:
@@ -60,8 +63,8 @@ def run_aria2(job: Job, out: Path, *, checksum: str, sync: bool) -> Run:
     )
 
 
-def run_ours(job: Job, out: Path, *, busy: bool = False) -> Run:
-    """One run of the engine in a process of its own; it says its own time."""
+def run_ours(job: Job, out: Path, *, busy: bool = False, events_per_s: int = 0) -> Run:
+    """One run of the engine in a process of its own; it says its own time. Events beside it are those of other jobs."""
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     order = {
@@ -72,6 +75,7 @@ def run_ours(job: Job, out: Path, *, busy: bool = False) -> Run:
         "list_url": job.list_url,
         "stall_timeout_s": job.stall_timeout_s,
         "busy": busy,
+        "events_per_s": events_per_s,
     }
     environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
     # An installed program has its modules compiled; some developers' shells forbid Python to keep them.

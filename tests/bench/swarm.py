@@ -72,17 +72,23 @@ def serving(scenario: Scenario, folder: Path) -> Iterator[Job]:
         )
 
 
+@contextlib.contextmanager
+def run_paced(scenario: Scenario, job: Job, *, ours: bool) -> Iterator[None]:
+    """The mirrors of one run, where they have a rate."""
+    if not scenario.rates:
+        yield
+        return
+    mirrors = tuple(f"{a}:{rate}" for a, rate in zip(ADDRESSES, scenario.rates, strict=True))
+    if scenario.fault:
+        mirrors = (*mirrors[:-1], f"{mirrors[-1]}:{scenario.fault}@{scenario.fails_at_bytes()}")
+    chunk_bytes = PIECE if scenario.size_mib > SMALL_FILE_MIB else PIECE // 4
+    with paced(job, port=job.paced_port, mirrors=mirrors, chunk_bytes=chunk_bytes if ours else PIECE):
+        yield
+
+
 def run_side(scenario: Scenario, job: Job, out: Path, *, ours: bool) -> Run:
     """One run of one side, with mirrors of its own where they have a rate."""
-    with contextlib.ExitStack() as stack:
-        if scenario.rates:
-            mirrors = tuple(f"{a}:{rate}" for a, rate in zip(ADDRESSES, scenario.rates, strict=True))
-            if scenario.fault:
-                mirrors = (*mirrors[:-1], f"{mirrors[-1]}:{scenario.fault}@{scenario.fails_at_bytes()}")
-            chunk_bytes = PIECE if scenario.size_mib > SMALL_FILE_MIB else PIECE // 4
-            stack.enter_context(
-                paced(job, port=job.paced_port, mirrors=mirrors, chunk_bytes=chunk_bytes if ours else PIECE)
-            )
+    with run_paced(scenario, job, ours=ours):
         if ours or scenario.against == "ourselves":
             run = run_ours(job, out, busy=ours and scenario.against == "ourselves")
         else:

@@ -92,6 +92,19 @@ def test_more_events_than_one_write_takes_all_arrive(database, logs, folder):
     assert lines(folder) == expected(*range(count))
 
 
+@pytest.mark.parametrize("known", [False, True], ids=["from the beginning", "the newest"])
+def test_whatever_a_peer_is_called_its_line_is_that_of_the_event(database, logs, folder, known):
+    """Text goes through the table and comes out as it went in."""
+    names = ("a|b", "\0", "\n\r", '"\\u0041', "\x1b[2J", "\u202e", "\U0001f4a9", "\ufeff", "x" * 900)
+    made = [event(number, peer_id=name, error_message=name, action=name) for number, name in enumerate(names)]
+    if known:
+        store(database, event(99))
+        logs.catch_up_all()
+    store(database, *made)
+    logs.catch_up_all()
+    assert lines(folder)[known:] == [line_of(each) for each in made]
+
+
 def test_after_a_restart_what_is_missing_follows(database, logs, folder):
     """A new process looks at every job once, those without any new event too."""
     store(database, event(1), event(2, job_id=OTHER_JOB))

@@ -88,8 +88,13 @@ def _table():
     return connection
 
 
-def summarise(events):
-    """What the summary of JOB is when these events are stored, in this order."""
+def story(events):
+    """What is read of JOB when these events are stored, in this order."""
     _table().execute("DELETE FROM SwarmEvents")
     _table().executemany(INSERT_EVENT, [row_of(made) for made in events])
-    return summarise_story(story_of(_table(), JOB, path=Path(":memory:")))
+    return story_of(_table(), JOB, path=Path(":memory:"))
+
+
+def summarise(events):
+    """What the summary of JOB is then."""
+    return summarise_story(story(events))
