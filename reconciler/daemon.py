@@ -110,7 +110,7 @@ class Daemon:
                 index=self._index,
                 jobs=store,
                 peers=PeerStore(database),
-                flush_traces=self.traces.flush,
+                flush_traces=self.traces.flush_job,
                 clock=self._clock,
                 condemn=None if self._soulseek is None else self._soulseek.source.condemn,
                 find_cover=_find_cover(settings, self._clock),

@@ -119,7 +119,7 @@ class EngineRig:
                 index=LibraryIndex(self.database),
                 jobs=JobStore(self.database),
                 peers=PeerStore(self.database),
-                flush_traces=self.traces.flush,
+                flush_traces=self.traces.flush_job,
                 clock=clock,
             ),
             reporter=self.traces,

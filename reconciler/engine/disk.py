@@ -45,7 +45,7 @@ from reconciler.engine.partfile import PartName, PartStore
 from reconciler.engine.pieces import wrong_pieces
 from reconciler.engine.prints import differing
 from reconciler.errors import DiskError, FileBusyError, UnsafePathError, disk_refusal
-from reconciler.ids import ChunkIndex, Sha256, TrackPosition
+from reconciler.ids import ChunkIndex, JobId, Sha256, TrackPosition
 from reconciler.library import audio
 from reconciler.library.album import Album, AlbumFile
 from reconciler.library.index import Holding, LibraryIndex
@@ -82,8 +82,8 @@ class Shelves:
     jobs: JobStore
     peers: PeerStore
     """What is remembered of peers across jobs."""
-    flush_traces: Callable[[], None]
-    """Makes everything reported so far durable, so that a track's last event comes after its others."""
+    flush_traces: Callable[[JobId], None]
+    """Makes everything reported of a job durable, so that a track's last event comes after its others."""
     clock: Clock
     condemn: Callable[[Variant, str], None] | None = None
     """Told of a variant that is not what it claimed to be, and why, so that its source never offers it again."""
@@ -317,7 +317,7 @@ class JobDisk:
         """Index the file that is `there`, and record that the track is completed, once, together with its event."""
         now = self._shelves.clock.wall()
         self._shelves.index.add(_holding(track, placed, there, now))
-        self._shelves.flush_traces()
+        self._shelves.flush_traces(self._order.job_id)
         artifact = Artifact(
             job_id=self._order.job_id,
             generation=self._order.generation,

@@ -89,8 +89,8 @@ class HookPort(Protocol):
 class TracePort(Protocol):
     """What the loop asks of the traces; both wait for the disk."""
 
-    def flush(self) -> None:
-        """Commit everything that was reported so far."""
+    def flush_job(self, job_id: JobId) -> None:
+        """Commit everything that was reported of a job so far."""
         ...
 
     def catch_up_log(self, job_id: JobId) -> None:
@@ -206,7 +206,7 @@ class Performer:
 
     def _finish(self, record: JobRecord, told: Sequence[Delivery]) -> None:
         # The events that led here come first, in the table as in the log.
-        self._traces.flush()
+        self._traces.flush_job(record.job_id)
         self._store.record_finished(record, row_of(self._end_event(record)), told)
 
     def _end_event(self, record: JobRecord) -> SwarmEvent:

@@ -13,6 +13,7 @@ import sqlite3
 import threading
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
@@ -96,7 +97,7 @@ class TraceStore:
         self._lock = threading.Lock()
         """Guards the buffer; held for an append or a copy only."""
         self._flushing = threading.Lock()
-        """One thread at a time takes from the buffer, writes to the logs, and purges."""
+        """One thread at a time takes from the buffer, writes to the logs, or purges."""
 
     def report(self, event: SwarmEvent) -> None:
         """Take one event. When the buffer is full it is counted instead, chunk events first."""
@@ -117,15 +118,28 @@ class TraceStore:
         Raises DiskError where the disk refuses; what is not stored stays in memory, what is not in a log follows next
         time.
         """
+        self._store_waiting()
         with self._flushing:
-            self._store_waiting()
             self._close_sums()
             self._catch_up()
 
+    def flush_job(self, job_id: JobId) -> None:
+        """Do the same for the events of one job, before a fact of it: it need not wait for what others report."""
+        if not self._settings.enabled:
+            return
+        with self._flushing:
+            self._write_rows()
+            limit = self._limit_of(job_id)
+            self._rows = [row_of(kept) for event in self._taken_of(job_id) for kept in limit.take(event)]
+            self._rows += [row_of(kept) for kept in limit.close()]
+            self._write_rows()
+            if self._logs is not None:
+                self._logs.catch_up([job_id])
+
     def write_waiting(self) -> None:
         """As `flush`, but what is being summed up goes on: to be called again and again while jobs run."""
+        self._store_waiting()
         with self._flushing:
-            self._store_waiting()
             if len(self._limits) > LIMITS_KEPT_MAX:
                 self._close_sums()
             self._catch_up()
@@ -150,9 +164,12 @@ class TraceStore:
         return now_ms - self._settings.retention_days * _DAY_MS
 
     def _store_waiting(self) -> None:
-        self._write_rows()
+        """Store what waits now, batch by batch: between two of them whoever has a fact to tell gets a turn."""
+        with self._flushing:
+            self._write_rows()
         for _ in range(0, self._take_markers(), EVENTS_PER_TRANSACTION):
-            self._store_batch()
+            with self._flushing:
+                self._store_batch()
 
     def _take_markers(self) -> int:
         """Put a marker behind the buffer for each job that lost events; count what is now to be stored."""
@@ -178,12 +195,21 @@ class TraceStore:
         if len(self._limits) > LIMITS_KEPT_MAX:
             self._limits.clear()
 
+    def _taken_of(self, job_id: JobId) -> list[SwarmEvent]:
+        """Take what waits of one job out of the buffer, and the marker of what did not fit."""
+        with self._lock:
+            taken = [event for event in self._buffer if event.job_id == job_id]
+            if taken:
+                self._buffer = deque(event for event in self._buffer if event.job_id != job_id)
+            dropped = self._dropped.pop(job_id, None)
+        return taken if dropped is None else [*taken, dropped.marker()]
+
     def _write_rows(self) -> None:
-        """Bring `_rows` into the table; if that fails they stay, and are written before any others."""
-        rows = self._rows
-        if rows:
-            self._database.write(lambda connection: _insert(connection, rows)).result()
-            self._rows = []
+        """Bring `_rows` into the table; what fails stays, and is written before any others."""
+        while self._rows:
+            rows = self._rows[:EVENTS_PER_TRANSACTION]
+            self._database.write(partial(_insert, rows=rows)).result()
+            del self._rows[: len(rows)]
 
     def _limit_of(self, job_id: JobId) -> JobLimit:
         found = self._limits.get(job_id)
@@ -199,7 +225,7 @@ class TraceStore:
             self._logs.catch_up_all()
 
 
-def _insert(connection: sqlite3.Connection, rows: list[EventRow]) -> None:
+def _insert(connection: sqlite3.Connection, *, rows: list[EventRow]) -> None:
     whole = len(rows) - len(rows) % ROWS_PER_STATEMENT
     for start in range(0, whole, ROWS_PER_STATEMENT):
         connection.execute(_INSERT_MANY, list(chain.from_iterable(rows[start : start + ROWS_PER_STATEMENT])))

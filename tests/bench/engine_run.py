@@ -115,7 +115,7 @@ def engine_on(
             index=LibraryIndex(database),
             jobs=JobStore(database),
             peers=PeerStore(database),
-            flush_traces=traces.flush,
+            flush_traces=traces.flush_job,
             clock=clock,
         ),
         reporter=traces,

@@ -212,7 +212,7 @@ class _Run:
             index=world.index,
             jobs=world.store,
             peers=PeerStore(world.database),
-            flush_traces=world.traces.flush,
+            flush_traces=world.traces.flush_job,
             clock=self._clock,
         )
         self._disk = JobDisk(order, shelves, stamp=self._stamp)

@@ -69,7 +69,7 @@ def engine_over(database, folder):
             index=LibraryIndex(database),
             jobs=JobStore(database),
             peers=PeerStore(database),
-            flush_traces=traces.flush,
+            flush_traces=traces.flush_job,
             clock=clock,
         ),
         reporter=traces,

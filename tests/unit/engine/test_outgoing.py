@@ -99,7 +99,7 @@ class Shelf:
             index=self.index,
             jobs=self.jobs,
             peers=PeerStore(self.database),
-            flush_traces=self.traces.flush,
+            flush_traces=self.traces.flush_job,
             clock=SystemClock(),
             find_cover=find,
         )

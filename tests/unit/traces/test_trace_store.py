@@ -121,6 +121,18 @@ class TestStoring:
         store.flush()
         assert sorted(made.event_id for made in stored(database)) == [f"{number:026}" for number in range(2000)]
 
+    def test_a_fact_waits_for_the_events_of_its_own_job_only(self, store, database, tmp_path):
+        """They are stored, with their lines; those of others wait for the next flush, in their order."""
+        for number in range(6):
+            store.report(event(number, job_id=(JOB, OTHER_JOB)[number % 2]))
+        store.flush_job(JOB)
+        assert stored(database) == [event(number) for number in (0, 2, 4)]
+        assert stored(database, OTHER_JOB) == []
+        assert log(tmp_path) == 3
+        store.flush()
+        assert stored(database, OTHER_JOB) == [event(number, job_id=OTHER_JOB) for number in (1, 3, 5)]
+        assert (log(tmp_path), log(tmp_path, OTHER_JOB)) == (3, 3)
+
     def test_an_event_stored_with_a_fact_gets_its_line_too(self, store, database, tmp_path):
         """`catch_up_log` for one job, or the next flush for all."""
         jobs = JobStore(database)
@@ -169,6 +181,18 @@ class TestFullBuffer:
         store.flush()
         assert [made.event_id for made in stored(database)[:-1]] == [event(number).event_id for number in range(1, 8)]
         assert stored(database)[-1].metadata == {"count": 2}
+
+    def test_what_was_dropped_of_a_job_is_said_before_its_fact(self, small_buffer, store, database):
+        """The other job's is said with the others."""
+        for number in range(1, 6):
+            store.report(event(number))
+        store.report(event(6, job_id=OTHER_JOB))
+        store.flush_job(JOB)
+        assert [made.action for made in stored(database)] == [*["verified"] * 3, "events dropped"]
+        assert stored(database, OTHER_JOB) == []
+        store.flush()
+        assert [made.metadata for made in stored(database, OTHER_JOB)] == [{"count": 1}]
+        assert len(stored(database)) == 4
 
     def test_after_a_flush_there_is_room_again(self, small_buffer, store, database):
         """And the count begins anew."""
@@ -266,6 +290,8 @@ class TestLimit:
             for _ in range(2):
                 with pytest.raises(sqlite3.Error):
                     limited.flush()
+            with pytest.raises(sqlite3.Error):
+                limited.flush_job(JOB)
         limited.flush()
         assert sum(made.bytes_transferred for made in stored(database)) == 70
         assert len(stored(database)) == 5
@@ -292,6 +318,7 @@ class TestSettings:
         silent = TraceStore(database, tmp_path / "logs", SwarmEventSettings(enabled=False))
         silent.report(event(1))
         silent.flush()
+        silent.flush_job(JOB)
         jobs = JobStore(database, keep_events=False)
         record = JobRecord(job_id=JOB, path="a.yml", job_type=JobType.MB_RELEASE, spec_digest="d")
         assert jobs.record_finished(record, row_of(event(2, EventType.JOB_COMPLETE, "completed")))
