@@ -76,7 +76,7 @@ def verified(tmp_path, data):
             index=LibraryIndex(database),
             jobs=JobStore(database),
             peers=PeerStore(database),
-            flush_traces=lambda: None,
+            flush_traces=lambda _: None,
             clock=SystemClock(),
         )
         wanted = Sha256(hashlib.sha256(data).hexdigest())
