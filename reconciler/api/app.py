@@ -138,5 +138,18 @@ def _described(app: FastAPI) -> dict[str, Any]:
         for method, operation in operations.items():
             operation["security"] = [{"token": []}] if method != "get" else [{}, {"token": []}]
             operation["responses"] = dict(sorted(operation["responses"].items()))
+    _put_examples(document, app)
     app.openapi_schema = document
     return document
+
+
+def _put_examples(document: dict[str, Any], app: FastAPI) -> None:
+    """Write the examples as they are: FastAPI leaves out what is null in them."""
+    for route in app.routes:
+        if not isinstance(route, APIRoute):
+            continue
+        operation = document["paths"][route.path_format][min(route.methods or {"GET"}).lower()]
+        for status, answer in route.responses.items():
+            for kind, content in answer.get("content", {}).items():
+                if "example" in content:
+                    operation["responses"][str(status)]["content"][kind]["example"] = content["example"]

@@ -49,7 +49,27 @@ _SUMMARY = {
     "error": "",
     "progress": None,
 }
+_JOB = {
+    **_SUMMARY,
+    "tracks_total": 11,
+    "tracks_completed": [1],
+    "children": [],
+    "bytes_received": 31457280,
+    "files": [
+        {"position": 1, "path": "/music/Loveless/01 Only Shallow.flac", "size": 31457280, "sha256": "", "root": None}
+    ],
+    "conditions": [
+        {
+            "type": "Reconciling",
+            "status": "True",
+            "reason": "Fetching",
+            "message": "",
+            "since": "2025-12-10T15:30:15Z",
+        }
+    ],
+}
 _STEERED = {"job_id": JOB_ID, "path": "jobs/active/loveless.yml", "changed": True, "says": "spec.suspend: true"}
+_LOOKED_AT = {"job_id": JOB_ID, "path": "jobs/active/loveless.yml"}
 
 
 class JobRoutes:
@@ -62,7 +82,8 @@ class JobRoutes:
         """Add them."""
         listed = answer("A page.", {"jobs": [_SUMMARY], "next": None})
         app.add_api_route("/api/jobs", self.every, responses=listed, summary="List jobs", tags=["jobs"])
-        app.add_api_route("/api/jobs/{job_id}", self.one, responses=OF_A_JOB, summary="Show a job", tags=["jobs"])
+        shown = {**OF_A_JOB, **answer("The job.", _JOB)}
+        app.add_api_route("/api/jobs/{job_id}", self.one, responses=shown, summary="Show a job", tags=["jobs"])
         for name, endpoint, summary, extra in (
             ("cancel", self.cancel, "End a job for good; what is published stays", None),
             ("retry", self.retry, "Try a failed or stalled job again now", None),
@@ -83,7 +104,7 @@ class JobRoutes:
             self.reconcile,
             methods=["POST"],
             status_code=HTTPStatus.ACCEPTED,
-            responses=OF_A_JOB,
+            responses={**OF_A_JOB, **answer("It is looked at.", _LOOKED_AT, status=HTTPStatus.ACCEPTED)},
             summary="Look at a job's manifest now",
             tags=["jobs"],
         )
@@ -91,7 +112,7 @@ class JobRoutes:
     async def every(
         self,
         after: Annotated[str, Query(max_length=_ID_CHARS_MAX, description="`next` of the page before.")] = "",
-        limit: Annotated[int, Query(ge=1, le=PAGE_JOBS_MAX)] = PAGE_JOBS,
+        limit: Annotated[int, Query(ge=1, le=PAGE_JOBS_MAX, description="Jobs on a page.")] = PAGE_JOBS,
         state: Annotated[JobState | None, Query(description="Only jobs in this state.")] = None,
         job_type: Annotated[JobType | None, Query(alias="type", description="Only jobs of this type.")] = None,
         text: Annotated[

@@ -29,9 +29,6 @@ LOOK_S = 0.25
 # Proxies give up on a silent connection after 30 to 60 s.
 HEARTBEAT_S = 15.0
 
-# Who reads nothing for so long is gone, or might as well be.
-SEND_S_MAX = 30.0
-
 _RETRY_MS = 2000
 
 
@@ -54,6 +51,8 @@ class StreamBounds:
     """At once; each asks the database four times a second."""
     behind_events: int = 20_000
     """Who is further behind than this is told so, and let go: a minute of a busy swarm."""
+    untaken_s: float = 30.0
+    """Who takes nothing for so long is gone, or might as well be."""
 
 
 class EventStream(Response):
@@ -106,7 +105,7 @@ class EventStream(Response):
     async def _send_while_taken(self, send: Send, gone: asyncio.Event) -> None:
         try:
             async with asyncio.timeout(None) as patience:
-                await self._send_all(_Patient(send, patience), gone)
+                await self._send_all(_Patient(send, patience, self._bounds.untaken_s), gone)
         except TimeoutError:
             logger.info("a reader of events took none for too long, and is let go")
 
@@ -147,18 +146,19 @@ class EventStream(Response):
 
 
 class _Patient:
-    """Sends, and waits SEND_S_MAX for a reader to take it."""
+    """Sends, and waits only so long for a reader to take it."""
 
-    def __init__(self, send: Send, patience: asyncio.Timeout) -> None:
+    def __init__(self, send: Send, patience: asyncio.Timeout, untaken_s: float) -> None:
         self._send = send
         self._patience = patience
+        self._untaken_s = untaken_s
 
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def text(self, text: str, *, last: bool = False) -> None:
         """Raises TimeoutError, where the timeout is waited for, if it is not taken in time."""
-        self._patience.reschedule(asyncio.get_running_loop().time() + SEND_S_MAX)
+        self._patience.reschedule(asyncio.get_running_loop().time() + self._untaken_s)
         await self._send({"type": "http.response.body", "body": text.encode(), "more_body": not last})
         self._patience.reschedule(None)
 

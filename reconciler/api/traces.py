@@ -103,7 +103,7 @@ class TraceRoutes:
         self,
         job_id: JobIdInPath,
         after: Annotated[str, Query(max_length=32, description="`cursor` of the page before.")] = "",
-        limit: Annotated[int, Query(ge=1, le=PAGE_EVENTS_MAX)] = 200,
+        limit: Annotated[int, Query(ge=1, le=PAGE_EVENTS_MAX, description="Events on a page.")] = 200,
     ) -> Response:
         """Give events of a job in the order in which they were stored, a page at a time.
 

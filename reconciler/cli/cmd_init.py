@@ -35,6 +35,9 @@ CONFIGURATION = """\
 #   url: https://musicbrainz.org/ws/2   # or a mirror's
 #   contact: me@example.org        # MusicBrainz asks for an address of whoever runs a client
 
+# api:
+#   listen: "127.0.0.1:5031"       # HTTP for this machine; what changes something needs the token in the state folder
+
 # status:
 #   mode: in_file                  # or sidecar (jobs/status/<job_id>.<node>.yml, with progress), both, none
 #   interval_seconds: 15           # at most one status write into a manifest in this time; the end of a job at once

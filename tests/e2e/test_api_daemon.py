@@ -3,9 +3,12 @@
 import contextlib
 import http.client
 import json
+import re
 import socket
 import subprocess
+from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 from e2e.rig import command, environment, eventually
 
@@ -13,6 +16,7 @@ from reconciler.cli.main import cli
 from reconciler.errors import InvalidInputError, OtherInstanceError
 
 JOB = "01HRQ4GSX9K47J7M5FK7VW8B12"
+HOWTO = Path(__file__).parents[2] / "docs" / "howto" / "api.md"
 MANIFEST = f"""\
 manifest_version: "1.0"
 job_id: {JOB}
@@ -59,8 +63,7 @@ def test_a_job_is_made_steered_and_ended_over_http_and_by_commands_that_speak_it
     where = ("--root", tmp_path / "root", "--state", tmp_path / "state")
     assert say("init", "--root", tmp_path / "root").exit_code == 0
     with running(tmp_path):
-        eventually((tmp_path / "state" / "api").exists, "the API listens")
-        eventually(lambda: ask(tmp_path, "GET", "/readyz")[0] == 200, "it is ready")
+        eventually(lambda: listens(tmp_path) and ask(tmp_path, "GET", "/readyz")[0] == 200, "it is ready")
         assert ask(tmp_path, "POST", "/api/jobs", MANIFEST.encode())[0] == 201
 
         def reason():
@@ -78,7 +81,8 @@ def test_a_job_is_made_steered_and_ended_over_http_and_by_commands_that_speak_it
         assert isinstance(second, OtherInstanceError)
         assert "/api/jobs; or stop it first" in second.hint
         say("job", "cancel", JOB, *where)
-        eventually(lambda: ask(tmp_path, "GET", "/api/jobs?state=cancelled")[1]["jobs"], "the job ends")
+        moved = "/api/jobs?state=cancelled&text=jobs/completed/"
+        eventually(lambda: ask(tmp_path, "GET", moved)[1]["jobs"], "the job ends, and its manifest moves")
         refused = say("job", "retry", JOB, *where).exception
         assert isinstance(refused, InvalidInputError)
         assert "has ended" in refused.message
@@ -109,3 +113,41 @@ def test_a_port_that_is_taken_is_said_before_anything_starts(tmp_path):
         assert "api.listen" in done.stderr
         assert "Traceback" not in done.stderr
         assert once.returncode == 0, once.stderr
+
+
+@pytest.mark.package("curl")
+def test_each_command_of_the_how_to_does_what_it_says(tmp_path):
+    """All of them one after the other, in a shell, against a daemon; the stream is heard for as long as it takes."""
+    text = HOWTO.read_text("utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    (manifest,) = [each for each in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "manifest_version" in each]
+    assert say("init", "--root", tmp_path / "root").exit_code == 0
+    (tmp_path / "loveless.yml").write_text(manifest)
+    with running(tmp_path, RECONCILER__MUSICBRAINZ__OFFLINE="true"):
+        eventually(lambda: listens(tmp_path) and ask(tmp_path, "GET", "/readyz")[0] == 200, "it is ready")
+        address = ":".join((tmp_path / "state" / "api").read_text().split())
+        token, *others = [block.replace("127.0.0.1:5031", address) for block in blocks]
+        for block in others:
+            if "/api/events" in block:
+                assert "retry: " in shell(tmp_path, f"{token}\ntimeout 2 {block.strip()} || [ $? = 124 ]")
+                continue
+            shell(tmp_path, f"{token}\n{block}")
+            eventually(lambda: ask(tmp_path, "GET", f"/api/jobs/{JOB}")[0] == 200, "the daemon has found the file")
+        ended = "/api/jobs?state=cancelled"
+        eventually(lambda: ask(tmp_path, "GET", ended)[1]["jobs"], "the job ends")
+    assert (tmp_path / "root" / "jobs" / "exported" / f"{JOB}.yml").exists()
+
+
+def listens(folder):
+    """Whether the daemon has said where its API is."""
+    return (folder / "state" / "api").exists()
+
+
+def shell(folder, script):
+    """Run a script of the page; gives what it printed."""
+    extra = environment(STATE=str(folder / "state"))
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], cwd=folder, env=extra, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, script + done.stdout + done.stderr
+    return done.stdout

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from api_world import RULES, TOKEN, served, strict
 
+from reconciler.api import server
 from reconciler.api.allowance import Rate
 from reconciler.api.guard import BODY_BYTES_MAX
 
@@ -196,3 +197,14 @@ def test_a_name_of_this_machine_is_ours(world):
     for host in ("localhost", "LOCALHOST:1", f"127.0.0.1:{world.port}", "[::1]:5031", "127.1.2.3"):
         assert world.get("/healthz", Host=host).status == 200, host
         assert world.get("/healthz", Host=host, Origin=f"http://{host}", Sec_Fetch_Site="same-origin").status == 200
+
+
+def test_a_connection_that_says_nothing_is_closed(tmp_path, monkeypatch):
+    """It holds one of few places, and is given seconds to come to the point."""
+    monkeypatch.setattr(server, "HEAD_S_MAX", 0.1)
+    with served(tmp_path) as world:
+        for said in (b"", b"GET /healthz HTTP/1.1\r\nHost: local"):
+            with socket.create_connection(("127.0.0.1", world.port), timeout=60) as raw:
+                raw.sendall(said)
+                assert raw.recv(100) == b""
+        assert world.get("/healthz").status == 200
