@@ -64,8 +64,7 @@ def make_nicotine(tmp_path, server, installed, music):
     made = []
 
     def make(name="uploader", **more):
-        port = 22_400 + os.getpid() % 500 * 4 + len(made)
-        made.append(Nicotine(installed, tmp_path / name, server, name=name, port=port, shared=music, **more))
+        made.append(Nicotine(installed, tmp_path / name, server, name=name, port=free_port(), shared=music, **more))
         return made[-1].online()
 
     yield make

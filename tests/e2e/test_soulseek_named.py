@@ -107,7 +107,7 @@ def test_named_users_bring_the_file_one_after_the_other(scene):
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         eventually(scene.chunks, "some chunks came")
         scene.users["one"].close()
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
     assert (scene.root / "library" / "harbour.flac.bin").read_bytes() == scene.data
     chunks = scene.chunks()

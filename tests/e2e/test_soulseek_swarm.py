@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import re
 import sqlite3
 import subprocess
@@ -10,7 +9,7 @@ import subprocess
 import pytest
 from overlay_world import content
 from rig import command, events_of, eventually, peer, stock
-from soulseek_rig import Nicotine, SoulseekRig, nicotine_folder
+from soulseek_rig import Nicotine, SoulseekRig, free_port, nicotine_folder
 from soulseek_server import SoulseekServer
 
 from reconciler.engine.events import ChunkArrived
@@ -76,10 +75,8 @@ class Scene:
         """So many users who share the album, started at once."""
         for number in range(count):
             name = f"user{number}"
-            port = 25_000 + (os.getpid() * 7 + number) % 5000
-            self.users[name] = Nicotine(
-                self.installed, self.folder / name, self.server, name=name, port=port, shared=self.shared, **options
-            )
+            where = {"port": free_port(), "shared": self.shared}
+            self.users[name] = Nicotine(self.installed, self.folder / name, self.server, name=name, **where, **options)
         for user in self.users.values():
             user.online()
 
