@@ -46,8 +46,8 @@ def events_of(root, state):
         database.close()
 
 
-def stock(folder, path, *, recording=None):
-    """Make a peer's state folder whose index offers the file at `path`; gives the file's hashes."""
+def stock(folder, path, *, recording=None, duration_ms=10_000):
+    """Make a peer's state folder whose index offers the file at `path` as so long a FLAC; gives the file's hashes."""
     with path.open("rb") as file:
         hashes = hash_file(file.fileno(), path.stat().st_size)
     found = path.stat()
@@ -63,7 +63,7 @@ def stock(folder, path, *, recording=None):
                 container="flac",
                 lossless=True,
                 bitrate_bps=800_000,
-                duration_ms=10_000,
+                duration_ms=duration_ms,
                 sha256=hashes.sha256,
                 device=found.st_dev,
                 inode=found.st_ino,
