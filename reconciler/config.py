@@ -59,11 +59,26 @@ class PeerAddress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RootSettings:
+    """What holds below one library root."""
+
+    path: str
+    naming: str | None = None
+    """None = that of the library."""
+    publish: Publishing | None = None
+    """None = that of the library."""
+    share: bool = True
+    """Whether overlay peers may have the files below it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LibrarySettings:
     """Where finished files may go."""
 
     roots: tuple[str, ...] = ()
     """Absolute folders below which a target may lie; empty = `library` below the root folder."""
+    root_rules: tuple[RootSettings, ...] = ()
+    """Of those roots that have rules of their own."""
     naming: str | None = None
     """Template of a file's path; None = the default of library.naming."""
     publish: Publishing = "album"
@@ -281,7 +296,6 @@ class Settings:
 
 def settings_of(document: Mapping[str, Any]) -> Settings:
     """Make settings of a configuration that the schema has accepted; what is left out has its default."""
-    library = dict(document.get("library", {}))
     overlay = dict(document.get("mesh", {}).get("overlay", {}))
     transfers = dict(document.get("transfers", {}))
     rescue = transfers.pop("rescue_mode", {})
@@ -290,7 +304,7 @@ def settings_of(document: Mapping[str, Any]) -> Settings:
     rate_per_s = musicbrainz.pop("rate_per_second", MusicBrainzSettings().rate_per_s)
     peers = tuple(parse_peer_address(text) for text in overlay.pop("peers", ()))
     return Settings(
-        library=LibrarySettings(roots=tuple(library.pop("roots", ())), **library),
+        library=_library(document.get("library", {})),
         mesh=MeshSettings(
             overlay=OverlaySettings(listen=parse_host_port(listen) if listen else None, peers=peers, **overlay)
         ),
@@ -327,6 +341,15 @@ def _hooks(section: Mapping[str, Any]) -> HookSettings:
     for each in webhooks:
         each["events"] = tuple(each.pop("events", HOOK_EVENTS))
     return HookSettings(webhooks=tuple(WebhookSettings(**each) for each in webhooks), **typed)
+
+
+def _library(section: Mapping[str, Any]) -> LibrarySettings:
+    entries = section.get("roots", ())
+    return LibrarySettings(
+        roots=tuple(entry if isinstance(entry, str) else entry["path"] for entry in entries),
+        root_rules=tuple(RootSettings(**entry) for entry in entries if not isinstance(entry, str)),
+        **{name: value for name, value in section.items() if name != "roots"},
+    )
 
 
 def _soulseek(section: Mapping[str, Any]) -> SoulseekSettings:

@@ -34,7 +34,7 @@ from reconciler.errors import BadConfigurationError
 from reconciler.hooks.configured import hooks_of
 from reconciler.hooks.courier import Courier
 from reconciler.ids import JobId, Mbid
-from reconciler.library.index import LibraryIndex
+from reconciler.library.index import LibraryIndex, shared_folders
 from reconciler.manifests.model import OverlayPeerSource
 from reconciler.musicbrainz.answers import Answers
 from reconciler.musicbrainz.client import MusicBrainz, user_agent
@@ -93,7 +93,7 @@ class Daemon:
     def __init__(self, places: Places, settings: Settings, database: Database) -> None:
         self._settings = settings
         self._clock: Clock = SystemClock()
-        self._index = LibraryIndex(database)
+        self._index = LibraryIndex(database, shared=shared_folders(settings.library))
         self._identity = load_or_make(places.state / "identity")
         self._folders = Folders(root=places.root)
         self._state, self._database = places.state, database

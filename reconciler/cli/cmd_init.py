@@ -20,7 +20,8 @@ CONFIGURATION = """\
 # RECONCILER__MESH__OVERLAY__LISTEN=0.0.0.0:7443 in the environment overrides mesh.overlay.listen, and so on.
 
 # library:
-#   roots: [/music]                # absolute; a target_dir lies below one of them (default: library/ in this folder)
+#   roots: [/music]                # absolute; a target_dir lies below one of them (default: library/ in this folder);
+#                                  # {path: /portable, publish: track, share: false} is one with rules of its own
 #   naming: "{albumartist}/{album}/{disc-}{track:02} {title}"
 
 # mesh:

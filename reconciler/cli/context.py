@@ -103,7 +103,8 @@ def settings_in(root: Path) -> Settings:
         lines = "\n".join(f"{path}:{problem}" for problem in found)
         raise BadConfigurationError(lines, hint="mend the configuration and start again")
     try:
-        check_template(found.library.naming or DEFAULT_TEMPLATE)
+        for template in (found.library.naming, *(own.naming for own in found.library.root_rules)):
+            check_template(template or DEFAULT_TEMPLATE)
     except InvalidInputError as error:
         raise BadConfigurationError(f"{path}: library.naming: {error.message}", hint=error.hint) from error
     if found.library.cover_art == "embed" and not found.library.write_tags:

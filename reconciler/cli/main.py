@@ -37,6 +37,7 @@ CommandName = Literal[
     "job",
     "peers",
     "hooks",
+    "library",
     "doctor",
     "simulate",
     "completion",
@@ -98,6 +99,10 @@ def _load(name: CommandName) -> click.Command:  # noqa: C901, PLR0911, PLR0912 -
             from reconciler.cli.cmd_hooks import hooks
 
             return hooks
+        case "library":
+            from reconciler.cli.cmd_library import library
+
+            return library
         case "simulate":
             from reconciler.cli.cmd_simulate import simulate
 

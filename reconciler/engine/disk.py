@@ -46,7 +46,7 @@ from reconciler.engine.pieces import wrong_pieces
 from reconciler.engine.prints import differing
 from reconciler.errors import DiskError, FileBusyError, UnsafePathError, disk_refusal
 from reconciler.ids import ChunkIndex, JobId, Sha256, TrackPosition
-from reconciler.library import audio
+from reconciler.library import audio, suspicion
 from reconciler.library.album import Album, AlbumFile
 from reconciler.library.index import Holding, LibraryIndex
 from reconciler.library.publish import Placed, adopt_existing, place
@@ -316,7 +316,8 @@ class JobDisk:
     ) -> None:
         """Index the file that is `there`, and record that the track is completed, once, together with its event."""
         now = self._shelves.clock.wall()
-        self._shelves.index.add(_holding(track, placed, there, now))
+        holding = _holding(track, placed, there, now)
+        self._shelves.index.add(holding)
         self._shelves.flush_traces(self._order.job_id)
         artifact = Artifact(
             job_id=self._order.job_id,
@@ -340,7 +341,10 @@ class JobDisk:
             action=_HOW[placed.how],
             position=track.want.position,
             variant_id=variant.id,
-            facts=facts | ({"tags": tags} if tags else {}) | ({"cover": self._cover.note} if self._cover.note else {}),
+            facts=facts
+            | ({"tags": tags} if tags else {})
+            | ({"cover": self._cover.note} if self._cover.note else {})
+            | _warning(holding),
         )
         self._shelves.jobs.record_artifact(artifact, row_of(self._stamp(note)))
 
@@ -406,6 +410,12 @@ def _wrong_piece(path: Path, track: TrackOrder, refused: WholeRefused) -> WholeR
         return replace(refused, message=message, wrong=wrong)
     message = f"{refused.message}, though each piece is what the manifest says: one of the two is wrong in it"
     return replace(refused, fault="claim", message=message)
+
+
+def _warning(holding: Holding) -> dict[str, str | int | float | bool]:
+    """What is to be told of a published FLAC that looks as if made from a lossy file."""
+    shelf = suspicion.suspect(Path(holding.path)) if holding.codec == "FLAC" else None
+    return {} if shelf is None else {"suspicion": str(shelf), "cutoff_hz": round(shelf.cutoff_hz)}
 
 
 def _holding(track: TrackOrder, placed: Placed, there: Bytes, now: float) -> Holding:

@@ -26,7 +26,7 @@ MISSING_S_MAX = 0.5
 
 # What mutagen lets through on broken files besides its own error, seen by flipping bytes of real ones; ArithmeticError
 # is for a stated length of infinity.
-_UNREADABLE = (mutagen.MutagenError, struct.error, ValueError, LookupError, ArithmeticError)
+UNREADABLE = (mutagen.MutagenError, struct.error, ValueError, LookupError, ArithmeticError)
 
 # fmt: off
 # Extension -> family; the extensions of one family may hold the same streams.
@@ -182,7 +182,7 @@ def _probed_by_mutagen(reader: BoundedReader) -> AudioFacts:
         if found is None or (type(found).__name__ not in _FORMATS and type(found).__name__ != "MP4"):
             raise NotAudioError("it is in no audio format that is known here")
         return _facts_of(type(found).__name__, found.info)
-    except _UNREADABLE as broken:
+    except UNREADABLE as broken:
         raise NotAudioError(f"its headers cannot be read ({type(broken).__name__})") from broken
 
 

@@ -7,19 +7,22 @@ of its device, inode, size and modification time alone, because hashing at each 
 Everything here blocks; callers with a loop use a thread.
 """
 
-import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from reconciler.config import LibrarySettings
 from reconciler.errors import DiskError, NotFoundError, ReconcilerError, UnsafePathError
 from reconciler.ids import Mbid, Root, Sha256, is_root
+from reconciler.library.walk import GONE, open_without_links
 from reconciler.state.database import Database, damaged
 
 # Files of one recording that are told of: a library with more copies has the best of them named.
 HOLDINGS_PER_RECORDING_MAX = 32
+# Files of one recording that are looked at for those: some may not be shared.
+_COPIES_MAX = 1000
 
 # Files that are told of at once: as many as a large library has; each is some 200 bytes.
 FILES_TOLD_MAX = 100_000
@@ -28,10 +31,6 @@ _COLUMNS = """root, size, recording, path, codec, container, lossless, bitrate_b
     device, inode, mtime_ns, chunk_hashes, added_at"""
 _PUT = f"INSERT OR REPLACE INTO holdings ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 _DROP = "DELETE FROM holdings WHERE root = ? AND path = ? AND device = ? AND inode = ? AND mtime_ns = ?"
-
-# What the system says where a name stands for nothing, or for something else than the folders and the file that were
-# indexed. Anything else (no descriptors left, a failing disk) may pass and forgets nothing.
-_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
 
 Row = tuple[str | int | bytes | None, ...]
 
@@ -73,6 +72,11 @@ class Holding:
     added_at: float
     """Unix seconds; kept whole."""
 
+    @property
+    def mark(self) -> tuple[int, int, int, int]:
+        """By which the file is known to be unchanged."""
+        return self.device, self.inode, self.size, self.mtime_ns
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldFile:
@@ -101,8 +105,10 @@ class TaggedFile:
 class LibraryIndex:
     """The files that we hold, by root and by recording."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, shared: Mapping[str, bool] | None = None) -> None:
+        """`shared` says of folders whether others may have what lies below; the deepest decides, elsewhere they may."""
         self._database = database
+        self._shared = {} if shared is None else dict(shared)
 
     def add(self, holding: Holding) -> None:
         """Record a holding, in place of an older one of the same root; returns when it is durable.
@@ -117,17 +123,27 @@ class LibraryIndex:
         row = _row_of(replace(holding, path=_resolved(holding.path)))
         self._database.write(lambda connection: connection.execute(_PUT, row).rowcount).result()
 
-    def by_root(self, root: Root) -> Holding | None:
-        """The holding whose bytes `root` names."""
+    def is_shared(self, path: str) -> bool:
+        """Whether others may have a file that lies there."""
+        above = [folder for folder in self._shared if path.startswith(f"{folder}/")]
+        return not above or self._shared[max(above, key=len)]
+
+    def held(self, root: Root) -> Holding | None:
+        """The holding whose bytes `root` names, whether or not others may have it."""
         found = self._select("root = ?", (root,))
         return found[0] if found else None
 
+    def by_root(self, root: Root) -> Holding | None:
+        """The holding whose bytes `root` names, where others may have it."""
+        holding = self.held(root)
+        return holding if holding is not None and self.is_shared(holding.path) else None
+
     def by_recording(self, recording: Mbid) -> tuple[Holding, ...]:
-        """What we hold of a recording: lossless first, then by bitrate; at most HOLDINGS_PER_RECORDING_MAX."""
-        return self._select(
-            "recording = ? ORDER BY lossless DESC, bitrate_bps DESC, root LIMIT ?",
-            (recording, HOLDINGS_PER_RECORDING_MAX),
+        """What others may have of a recording: lossless first, then by bitrate; at most HOLDINGS_PER_RECORDING_MAX."""
+        found = self._select(
+            "recording = ? ORDER BY lossless DESC, bitrate_bps DESC, root LIMIT ?", (recording, _COPIES_MAX)
         )
+        return tuple(each for each in found if self.is_shared(each.path))[:HOLDINGS_PER_RECORDING_MAX]
 
     def add_tagged(self, tagged: TaggedFile) -> None:
         """Remember what a tagged file was made of; durable when this returns, which must be before it has its name."""
@@ -152,6 +168,15 @@ class LibraryIndex:
         except (TypeError, ValueError) as error:
             raise damaged(self._database.path, f"holds an impossible tagged file: {error}") from error
 
+    def by_path(self, path: str) -> tuple[Holding, ...]:
+        """What was indexed at a path: the file that is there now, and perhaps others that were."""
+        return self._select("path = ?", (path,))
+
+    def forget_at(self, path: str, *, but: Root | None) -> None:
+        """Drop what was indexed at `path`, but not the file that `but` names."""
+        statement = "DELETE FROM holdings WHERE path = ? AND root IS NOT ?"
+        self._database.write(lambda connection: connection.execute(statement, (path, but)).rowcount).result()
+
     def open(self, root: Root) -> tuple[int, Holding]:
         """Open the file that `root` names to read; the caller closes the descriptor.
 
@@ -162,9 +187,9 @@ class LibraryIndex:
         if holding is None:
             raise NotFoundError(f"no file with root {root} is held")
         try:
-            descriptor = _open_without_links(holding.path)
+            descriptor = open_without_links(holding.path)
         except OSError as error:
-            if error.errno not in _GONE:
+            if error.errno not in GONE:
                 raise DiskError(
                     f"{holding.path} cannot be opened: {error.strerror}", hint="it is tried again"
                 ) from error
@@ -191,12 +216,13 @@ class LibraryIndex:
         return ":".join(map(str, self._database.read(lambda connection: connection.execute(query).fetchone())))
 
     def files(self) -> Iterator[HeldFile]:
-        """Every file that is held, the newest first."""
+        """Every file that others may have, the newest first."""
         query = "SELECT path, size, mtime_ns FROM holdings ORDER BY rowid DESC LIMIT ?"
         rows = self._database.read(lambda connection: connection.execute(query, (FILES_TOLD_MAX,)).fetchall())
         try:
             for path, size, mtime_ns in rows:
-                yield HeldFile(path=str(path), size=_whole(size), mtime_ns=_whole(mtime_ns))
+                if self.is_shared(str(path)):
+                    yield HeldFile(path=str(path), size=_whole(size), mtime_ns=_whole(mtime_ns))
         except (TypeError, ValueError) as error:
             raise damaged(self._database.path, f"holds a file that cannot have been indexed: {error}") from error
 
@@ -214,6 +240,12 @@ class LibraryIndex:
         self._database.write(lambda connection: connection.execute(_DROP, values).rowcount).result()
 
 
+def shared_folders(library: LibrarySettings) -> dict[str, bool]:
+    """Whether others may have what lies below each library root, as the configuration says."""
+    said = {own.path: own.share for own in library.root_rules}
+    return {str(Path(root).resolve()): said.get(root, True) for root in library.roots}
+
+
 def _resolved(path: str) -> str:
     """The path without links, `.` or `..`; the file's own name is not followed."""
     given = Path(path)
@@ -229,30 +261,10 @@ def _resolved(path: str) -> str:
     return resolved
 
 
-def _open_without_links(path: str) -> int:
-    """Open a file for reading, stepping through no symbolic link on the way; a fifo or device never blocks."""
-    *folders, name = path.split("/")[1:]
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-    here = os.open("/", flags | os.O_DIRECTORY)
-    try:
-        for folder in folders:
-            below = os.open(folder, flags | os.O_DIRECTORY, dir_fd=here)
-            os.close(here)
-            here = below
-        return os.open(name, flags | os.O_NONBLOCK, dir_fd=here)
-    finally:
-        os.close(here)
-
-
 def _is_unchanged(descriptor: int, holding: Holding) -> bool:
     """Whether the open file is the one that was indexed, by everything but its bytes."""
     now = os.fstat(descriptor)
-    return stat.S_ISREG(now.st_mode) and (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns) == (
-        holding.device,
-        holding.inode,
-        holding.size,
-        holding.mtime_ns,
-    )
+    return stat.S_ISREG(now.st_mode) and (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns) == holding.mark
 
 
 def _row_of(holding: Holding) -> Row:

@@ -3,9 +3,9 @@
 Owns: what of a file is audio, in each container that is tagged here, and a digest of just that. Never: decodes: bytes
 that are equal decode to what is equal. Writes nothing.
 
-FLAC: STREAMINFO and all frames (RFC 9639). MP3: everything between the ID3v2 tag and an ID3v1 tag. Ogg: every packet
-but the one of the comments, and the positions of the pages (RFC 3533). MP4: the media data, the tables of samples, and
-where in the media data each chunk lies (ISO/IEC 14496-12).
+FLAC: STREAMINFO and all frames (RFC 9639). MP3: everything between the ID3v2 tag and the APEv2 and ID3v1 tags. Ogg:
+every packet but the one of the comments, and the positions of the pages (RFC 3533). MP4: the media data, the tables of
+samples, and where in the media data each chunk lies (ISO/IEC 14496-12).
 """
 
 import hashlib
@@ -23,6 +23,9 @@ _BLOCK_BYTES = 1 << 20
 _ID3_HEAD_BYTES = 10
 _ID3_FOOTER_FLAG = 0x10
 _ID3V1_BYTES = 128
+
+_APE_FOOTER_BYTES = 32
+_APE_HAS_HEADER = 1 << 31
 
 _OGG_HEAD = struct.Struct("<4sBBqIIIB")
 _OGG_LACED_BYTES = 255
@@ -72,7 +75,7 @@ def _mp3(path: Path, digest: _Digest) -> None:
         fd = file.fileno()
         size = os.fstat(fd).st_size
         end = size - _ID3V1_BYTES if os.pread(fd, 3, max(0, size - _ID3V1_BYTES)) == b"TAG" else size
-        _hash_range(fd, _after_id3(fd), end, digest)
+        _hash_range(fd, _after_id3(fd), _before_ape(fd, end), digest)
 
 
 def _after_id3(fd: int) -> int:
@@ -84,6 +87,15 @@ def _after_id3(fd: int) -> int:
     for byte in head[6:]:
         size = size << 7 | byte & 0x7F
     return _ID3_HEAD_BYTES + size + (_ID3_HEAD_BYTES if head[5] & _ID3_FOOTER_FLAG else 0)
+
+
+def _before_ape(fd: int, end: int) -> int:
+    """Where an APEv2 tag that goes up to `end` begins; `end` where there is none."""
+    footer = os.pread(fd, _APE_FOOTER_BYTES, max(0, end - _APE_FOOTER_BYTES))
+    if footer[:8] != b"APETAGEX" or len(footer) < _APE_FOOTER_BYTES:
+        return end
+    has_header = int.from_bytes(footer[20:24], "little") & _APE_HAS_HEADER
+    return max(0, end - int.from_bytes(footer[12:16], "little") - (_APE_FOOTER_BYTES if has_header else 0))
 
 
 def _ogg(path: Path, digest: _Digest) -> None:

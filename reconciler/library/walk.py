@@ -17,6 +17,10 @@ FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # O_NONBLOCK: a FIFO under the name must not hang the reader.
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
+# What the system says where a name stands for nothing, or for something else than the folders and the file that were
+# indexed. Anything else (no descriptors left, a failing disk) may pass and forgets nothing.
+GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
+
 # What opening answers where a link or a file stands in the place of a folder, or a name cannot be one.
 _UNSAFE = frozenset({errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG})
 
@@ -70,6 +74,21 @@ def open_regular(name: str, folder_fd: int) -> int | None:
         return fd
     os.close(fd)
     return None
+
+
+def open_without_links(path: str) -> int:
+    """Open a file for reading, stepping through no symbolic link on the way; a fifo or device never blocks."""
+    *folders, name = path.split("/")[1:]
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    here = os.open("/", flags | os.O_DIRECTORY)
+    try:
+        for folder in folders:
+            below = os.open(folder, flags | os.O_DIRECTORY, dir_fd=here)
+            os.close(here)
+            here = below
+        return os.open(name, flags | os.O_NONBLOCK, dir_fd=here)
+    finally:
+        os.close(here)
 
 
 @contextmanager

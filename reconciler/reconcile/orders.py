@@ -7,8 +7,8 @@ What cannot be ordered is a `Problem`, like any other problem of the manifest: s
 and may not be fetched by this daemon is `Held`. What only MusicBrainz knows is a `Subject` until it has been looked up.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import Literal, assert_never
@@ -40,6 +40,14 @@ _UNKNOWN_ARTIST = "Unknown Artist"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RootRules:
+    """How the files of releases are named below one library root, and when they become visible."""
+
+    naming: str
+    publish: Publishing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
     """Where this daemon may put files, and whom it may ask for them."""
 
@@ -51,6 +59,8 @@ class Places:
     """Template of `library.naming` for the tracks of a release."""
     publish: Publishing
     """When the files of a release become visible."""
+    root_rules: Mapping[PurePosixPath, RootRules] = field(default_factory=dict)
+    """In place of `naming` and `publish`, below those library roots that have rules of their own."""
     soulseek: bool
     """Whether it takes part in Soulseek."""
     write_tags: bool = False
@@ -113,13 +123,16 @@ def plan_of(spec: Spec, places: Places, resolved: Resolved | None = None) -> Pla
         if not isinstance(resolved, ResolvedReleases) or resolved.asked != subject.mbid:
             return subject
         return Family(releases=resolved.releases)
+    allowed_root = max(above, key=lambda root: len(root.parts))
+    if (rules := places.root_rules.get(allowed_root)) is not None:
+        places = replace(places, naming=rules.naming, publish=rules.publish)
     tracks = _tracks_of(spec, places, resolved)
     if isinstance(tracks, Problem | Held | Subject):
         return tracks
     together = isinstance(spec, MbReleaseSpec) and places.publish == "album"
     return Plan(
         target_dir=target_dir,
-        allowed_root=max(above, key=lambda root: len(root.parts)),
+        allowed_root=allowed_root,
         tracks=tracks,
         album=_common_folder(tracks) if together else None,
         cover=_cover_of(spec, places, resolved, tracks),

@@ -1,6 +1,7 @@
 """The tables, told in SQL, and how an older file becomes a newer one.
 
-Owns: every CREATE statement and the version of the schema. Never: opens the file (state.database) or queries a row.
+Owns: every CREATE statement, but for those in state.library_tables, and the version of the schema. Never: opens the
+file (state.database) or queries a row.
 
 `PRAGMA user_version` counts the migrations that a file has had, `PRAGMA application_id` is the CRC-32 of its CREATE
 statements. SQLite keeps their text, so the comments below can be read in the file too: `sqlite3 reconciler.db .schema`.
@@ -10,6 +11,8 @@ import sqlite3
 import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from reconciler.state import library_tables
 
 if TYPE_CHECKING:
     import sqlite_utils
@@ -392,26 +395,13 @@ def _soulseek_report(database: "sqlite_utils.Database") -> None:
     database.execute(_SOULSEEK_REPORT)
 
 
-# Files that were tagged before they got their names, and the bytes that they were made of: so that a file which is
-# there is known for what was wanted. A row is written before its file has its name.
-_TAGGED_FILES = """
-CREATE TABLE tagged_files (
-    root            TEXT PRIMARY KEY,           -- BEP 52 root of the tagged file
-    size            INTEGER NOT NULL,
-    original_root   TEXT NOT NULL,              -- of what was fetched
-    original_sha256 TEXT NOT NULL,              -- empty for a large file
-    original_size   INTEGER NOT NULL,
-    variant_id      TEXT NOT NULL               -- by which the engine knew what was fetched
-) WITHOUT ROWID
-"""
-
-
 def _tags(database: "sqlite_utils.Database") -> None:
-    for statement in (
-        _TAGGED_FILES,
-        "CREATE INDEX tagged_files_by_original ON tagged_files (original_root)",
-        "CREATE INDEX tagged_files_by_variant ON tagged_files (variant_id)",
-    ):
+    for statement in library_tables.TAGS:
+        database.execute(statement)
+
+
+def _library(database: "sqlite_utils.Database") -> None:
+    for statement in library_tables.SCANS:
         database.execute(statement)
 
 
@@ -424,6 +414,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _hooks,
     _soulseek_report,
     _tags,
+    _library,
 )
 """In order, only ever appended to: a file with version N has had the first N."""
 

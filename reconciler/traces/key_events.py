@@ -57,6 +57,8 @@ def _told_of_track(event: SwarmEvent) -> str:
         (EventType.ERROR, "held"): "held up by our own disk",
         (EventType.ERROR, "lost"): "lost by our own disk, and fetched again",
     }.get((event.type, event.action))
+    if what is None and event.metadata.get("suspicion"):
+        what = f"published, with a warning: {event.metadata['suspicion']}"
     return f"Track {event.track_id} {what}" if what else ""
 
 

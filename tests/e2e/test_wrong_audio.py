@@ -1,5 +1,6 @@
 """Each way in which a file is not the audio that it says it is, from a real peer through a real daemon."""
 
+import io
 import re
 import uuid
 
@@ -8,6 +9,7 @@ import soundfile
 from e2e.rig import events_of, peer, run, stock
 
 from reconciler.library.synthesis import make_album
+from reconciler.traces.key_events import key_text
 
 SECONDS = 4.0
 JOB = "01HRQ4GSX9K47J7M5FK7VW8B12"
@@ -33,23 +35,37 @@ def as_it_is(good):
     return good
 
 
-# What is done to the FLAC, by how much the manifest's length is off, and what the daemon says of it; None = it is good.
-CASES = {
-    "good": (as_it_is, 0, None),
-    "flipped": (flipped, 0, r"it can be decoded for about \d+\.\d s of \d+\.\d s only"),
-    "truncated": (cut, 0, r"it ends after about \d+\.\d s of \d+\.\d s"),
-    "zero-filled": (hollow, 0, r"there are only zero bytes from byte \d+ on"),
-    "wrong duration": (as_it_is, 60_000, r"it is 6\.0 s long; 66\.0 s are wanted, give or take 7\.0 s"),
-    "renamed": (None, 0, r"this is MP3 as in \.mp3, not \.flac"),
-}
-
-
 def as_mp3(path):
     """The same music as an MP3."""
     music, rate_hz = soundfile.read(path)
     copy = path.with_suffix(".mp3")
-    soundfile.write(copy, music, rate_hz, format="MP3", subtype="MPEG_LAYER_III")
+    how = {"compression_level": 0.7, "bitrate_mode": "CONSTANT"}  # 112 kbit/s
+    soundfile.write(copy, music, rate_hz, format="MP3", subtype="MPEG_LAYER_III", **how)
     return copy.read_bytes()
+
+
+def back_from_mp3(path):
+    """A FLAC made from that MP3."""
+    music, rate_hz = soundfile.read(io.BytesIO(as_mp3(path)))
+    soundfile.write(path, music, rate_hz, format="FLAC", subtype="PCM_16")
+    return path.read_bytes()
+
+
+def on_bytes(damage):
+    """Damage a file by its bytes."""
+    return lambda path: damage(path.read_bytes())
+
+
+# What is done to the FLAC, by how much the manifest's length is off, and what the daemon says of it; None = it is good.
+CASES = {
+    "good": (on_bytes(as_it_is), 0, None),
+    "flipped": (on_bytes(flipped), 0, r"it can be decoded for about \d+\.\d s of \d+\.\d s only"),
+    "truncated": (on_bytes(cut), 0, r"it ends after about \d+\.\d s of \d+\.\d s"),
+    "zero-filled": (on_bytes(hollow), 0, r"there are only zero bytes from byte \d+ on"),
+    "wrong duration": (on_bytes(as_it_is), 60_000, r"it is 6\.0 s long; 66\.0 s are wanted, give or take 7\.0 s"),
+    "made from an MP3": (back_from_mp3, 0, None),
+    "renamed": (as_mp3, 0, r"this is MP3 as in \.mp3, not \.flac"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +75,7 @@ def fetched(tmp_path_factory):
     tracks = []
     album = make_album(folder / "album", tracks=len(CASES), seconds=SECONDS, seed=3)
     for made, (damage, off_ms, _) in zip(album, CASES.values(), strict=True):
-        made.path.write_bytes(damage(made.path.read_bytes()) if damage else as_mp3(made.path))
+        made.path.write_bytes(damage(made.path))
         stock(folder / "peer", made.path, recording=made.recording, duration_ms=0)
         tracks.append(
             f"    - {{position: {made.position}, title: {made.title}, mb_recording_id: {made.recording},"
@@ -98,3 +114,14 @@ def test_wrong_audio_is_quarantined_with_its_reason(fetched, kind):
     assert any(re.search(reason, str(each)) for each in events if each.track_id == str(position))
     (kept,) = [path for path in note.parent.glob(f"{JOB}.{position}.*") if path != note]
     assert kept.stat().st_size > 0
+
+
+def test_a_flac_made_from_an_mp3_is_published_with_a_warning(fetched):
+    """The trace names the frequency above which there is nothing; a good one has no such line."""
+    _, _, events = fetched
+    warnings = {each.track_id: each.metadata for each in events if "suspicion" in each.metadata}
+    (position,) = warnings
+    assert int(position) == list(CASES).index("made from an MP3") + 1
+    assert warnings[position]["cutoff_hz"] == pytest.approx(15_100, abs=300)
+    told = [key_text(each, again=False) for each in events if each.track_id == position]
+    assert any(re.search(r"Track \d published, with a warning: nothing above 15\.\d kHz", text) for text in told)

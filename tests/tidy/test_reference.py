@@ -77,6 +77,9 @@ def _settings(section, path):
         said = _shown(setting.get("description", setting["title"]))
         default = "" if "default" not in setting else f"`{json.dumps(setting['default'])}`"
         yield f"| `{where}` | {said} | {_values(setting)} | {default} |"
+        each = setting.get("items", {}).get("properties", {})
+        described = {name: below for name, below in each.items() if "description" in below}
+        yield from _settings({"properties": described}, f"{where}[]")
 
 
 def _shown(text):

@@ -4,13 +4,13 @@ import hashlib
 import os
 import random
 import re
-import struct
 import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from music_files import m4a
 from mutagen.flac import FLAC, Picture
 from mutagen.id3 import ID3, TIT2
 
@@ -238,27 +238,6 @@ def test_extensions_of_one_family_are_one_container(tmp_path):
     assert judge(path, container="").ok
     assert judge(path, container="exe").code == "wrong container"
     assert {"flac", "mp3", "m4a"} <= AUDIO_CONTAINERS
-
-
-def box(name: bytes, *inside: bytes) -> bytes:
-    """Make an MP4 box."""
-    content = b"".join(inside)
-    return struct.pack(">I4s", 8 + len(content), name) + content
-
-
-def m4a(codec: bytes) -> bytes:
-    """Make the smallest MP4 that states a codec and three seconds; only AAC needs a descriptor of its stream."""
-    header = box(b"mdhd", struct.pack(">4xIIII4x", 0, 0, RATE_HZ, RATE_HZ * 3))
-    kind = box(b"hdlr", bytes(8) + b"soun" + bytes(13))
-    # Tag 3 (elementary stream), 4 (decoder: AAC, 128 kbit/s), 5 (its settings), 6: ISO 14496-1, 7.2.6.
-    decoder = bytes([4, 17, 0x40, 0x15, 0, 0, 0]) + struct.pack(">II", 128_000, 128_000) + bytes([5, 2, 0x12, 0x10])
-    stream = (
-        box(b"esds", bytes(4), bytes([3, 25, 0, 0, 0]), decoder, bytes([6, 1, 2])) if codec == b"mp4a" else box(b"free")
-    )
-    entry = box(codec, bytes(6), struct.pack(">H8xHHHHI", 1, 2, 16, 0, 0, RATE_HZ << 16), stream)
-    table = box(b"minf", box(b"stbl", box(b"stsd", struct.pack(">4xI", 1), entry)))
-    movie = box(b"moov", box(b"mvhd", bytes(100)), box(b"trak", box(b"mdia", header, kind, table)))
-    return box(b"ftyp", b"M4A \0\0\0\0") + movie
 
 
 @pytest.mark.parametrize(("name", "codec", "bitrate_bps"), [(b"mp4a", "AAC", 128_000), (b"Opus", "MP4", 0)])

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 from overlay_world import NOBODYS_RECORDING, RECORDING, content, hold
 
+from reconciler.config import LibrarySettings, RootSettings
 from reconciler.errors import NotFoundError, StateDamagedError, UnsafePathError
 from reconciler.ids import Root, Sha256
-from reconciler.library.index import HOLDINGS_PER_RECORDING_MAX, HoldingChangedError, LibraryIndex
+from reconciler.library.index import HOLDINGS_PER_RECORDING_MAX, HoldingChangedError, LibraryIndex, shared_folders
 from reconciler.state.database import Database
 
 
@@ -243,3 +244,25 @@ def test_a_row_that_nobody_wrote_is_damage(index, database, tmp_path):
     database.write(work).result()
     with pytest.raises(StateDamagedError, match=r"reconciler\.db"):
         index.by_root(holding.root)
+
+
+def test_what_lies_below_a_folder_that_is_not_shared_is_nobodys(database, tmp_path):
+    """It is held, and neither found nor opened for others; of folders within one another the deepest decides."""
+    for name in ("music/private/public", "musical"):
+        (tmp_path / name).mkdir(parents=True)
+    private, public = str(tmp_path / "music/private"), str(tmp_path / "music/private/public")
+    library = LibrarySettings(
+        roots=(str(tmp_path / "music"), private, public), root_rules=(RootSettings(path=private, share=False),)
+    )
+    index = LibraryIndex(database, shared=shared_folders(library))
+    names = ("music/a.flac", "music/private/b.flac", "music/private/public/c.flac", "musical/d.flac")
+    held = {name: hold(index, tmp_path / name, content(5, seed=name)) for name in names}
+    hidden = held["music/private/b.flac"]
+    assert {each.path for each in index.by_recording(RECORDING)} == {
+        each.path for each in held.values() if each is not hidden
+    }
+    assert hidden.path not in {each.path for each in index.files()}
+    assert index.by_root(hidden.root) is None
+    assert index.held(hidden.root) == hidden
+    with pytest.raises(NotFoundError):
+        index.open(hidden.root)

@@ -8,6 +8,7 @@ from reconciler import config
 from reconciler.config import (
     HostPort,
     PeerAddress,
+    RootSettings,
     Settings,
     SoulseekSettings,
     SwarmEventSettings,
@@ -21,7 +22,10 @@ from reconciler.manifests.forms import load_schema
 PEER = "abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLM_01"
 
 WHOLE = f"""\
-library: {{roots: [/music, /more], naming: "{{title}}", publish: track}}
+library:
+  roots: [/music, /more, {{path: /portable, naming: "{{artist}} - {{title}}", publish: album, share: false}}]
+  naming: "{{title}}"
+  publish: track
 mesh:
   overlay:
     enabled: false
@@ -56,7 +60,10 @@ def test_every_key_becomes_a_setting():
     """Numbers, addresses and lists arrive typed, seconds in fields that say so."""
     settings = read_configuration(WHOLE.encode(), {})
     assert isinstance(settings, Settings)
-    assert (settings.library.roots, settings.library.naming) == (("/music", "/more"), "{title}")
+    assert (settings.library.roots, settings.library.naming) == (("/music", "/more", "/portable"), "{title}")
+    assert settings.library.root_rules == (
+        RootSettings(path="/portable", naming="{artist} - {title}", publish="album", share=False),
+    )
     assert settings.library.publish == "track"
     overlay = settings.mesh.overlay
     assert (overlay.enabled, overlay.listen) == (False, HostPort(host="0.0.0.0", port=7443))
@@ -118,6 +125,11 @@ def test_what_is_left_out_has_its_default(text: str):
             "library:\n  roots: [music]\n",
             "2:11: library.roots[0]: `music` is not an absolute path, begin it with /",
         ),
+        (
+            "library:\n  roots: [{path: /music, shared: false}]\n",
+            "2:26: library.roots[0].shared: unknown field, did you mean share?",
+        ),
+        ("library:\n  roots: [{share: false}]\n", "2:11: library.roots[0].path: is missing, add `path:`"),
         ("retry: {limit: ten}\n", "1:16: retry.limit: `ten` is not a whole number, write digits only"),
         (
             "transfers: {stall_timeout_seconds: 15s}\n",

@@ -31,7 +31,17 @@ from reconciler.manifests.model import (
     WantedFile,
 )
 from reconciler.musicbrainz.model import Subject
-from reconciler.reconcile.orders import Family, Held, Places, Plan, order_of, plan_of, renamed_of, still_wanted
+from reconciler.reconcile.orders import (
+    Family,
+    Held,
+    Places,
+    Plan,
+    RootRules,
+    order_of,
+    plan_of,
+    renamed_of,
+    still_wanted,
+)
 from reconciler.sources.base import Words
 
 
@@ -138,6 +148,18 @@ def test_the_deepest_allowed_root_is_chosen():
     for roots in ((outer, inner), (inner, outer)):
         places = replace(PLACES, library_roots=roots)
         assert plan_of(release_spec(target_dir="/music/new/x"), places).allowed_root == inner
+
+
+def test_a_root_may_have_rules_of_its_own():
+    """Names and the moment of publishing follow the root that the target lies below, the deepest one."""
+    outer, inner = PurePosixPath("/music"), PurePosixPath("/music/portable")
+    rules = {inner: RootRules(naming="{artist} - {title}", publish="track")}
+    places = replace(PLACES, library_roots=(outer, inner), root_rules=rules)
+    plan = plan_of(release_spec(1, target_dir="/music/portable/car"), places)
+    assert ([order.stem for order in plan.tracks], plan.album) == (["My Bloody Valentine - Song 1"], None)
+    plan = plan_of(release_spec(1, target_dir="/music/x"), places)
+    assert [order.stem for order in plan.tracks] == ["My Bloody Valentine/Loveless/01 Song 1"]
+    assert plan.album == "My Bloody Valentine/Loveless"
 
 
 def test_files_keep_the_names_that_they_are_given():

@@ -8,6 +8,7 @@ from reconciler.config import (
     LibrarySettings,
     NodeSettings,
     RetrySettings,
+    RootSettings,
     Settings,
     SoulseekSettings,
     StatusSettings,
@@ -15,6 +16,7 @@ from reconciler.config import (
 )
 from reconciler.errors import InvalidInputError
 from reconciler.library.naming import DEFAULT_TEMPLATE
+from reconciler.reconcile.orders import RootRules
 from reconciler.reconcile.ownership import Node
 from reconciler.reconcile.policy import policy_of
 
@@ -43,6 +45,20 @@ def test_what_is_configured_is_taken():
     assert policy.places.soulseek
     assert (policy.retry_interval_s, policy.retry_interval_s_max, policy.retry_limit) == (5.0, 50.0, 7)
     assert policy.status_interval_s == 60.0
+
+
+def test_a_root_takes_from_the_library_what_it_does_not_say_itself():
+    """Naming and publishing, each on its own."""
+    rules = (RootSettings(path="/a", naming="{title}"), RootSettings(path="/b", publish="track"))
+    library = LibrarySettings(roots=("/a", "/b", "/c"), root_rules=rules, naming="{album}/{title}", publish="album")
+    policy = policy_of(Settings(library=library), root=ROOT, hostname="attic")
+    assert policy.places.root_rules == {
+        PurePosixPath("/a"): RootRules(naming="{title}", publish="album"),
+        PurePosixPath("/b"): RootRules(naming="{album}/{title}", publish="track"),
+    }
+    wrong = LibrarySettings(roots=("/a",), root_rules=(RootSettings(path="/a", naming="song"),))
+    with pytest.raises(InvalidInputError, match="same name"):
+        policy_of(Settings(library=wrong), root=ROOT, hostname="attic")
 
 
 def test_a_node_is_called_as_its_machine_where_nothing_is_said():

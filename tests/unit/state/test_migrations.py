@@ -41,6 +41,7 @@ def test_a_new_file_gets_every_table(connection):
         "holds",
         "hook_deliveries",
         "jobs",
+        "library_files",
         "musicbrainz_answers",
         "peer_pardons",
         "peers",
