@@ -320,12 +320,21 @@ class Reconciler:
             return False
         if self._git_since is not None:
             return now >= self._git_since + ONCE_WAIT_S
+        if self._rescan.is_away(now) and not self._performer.running():
+            return True  # what waits for a file would wait for ever
         queued = self._ledger.queue.next_time()
         soon = queued is not None and queued <= now + ONCE_WAIT_S
         if soon or self._surroundings.lookups.busy:
             return False
-        idle = not self._performer.started and not len(self._ledger.line)
+        idle = (not self._performer.started or self._are_spared(now)) and not len(self._ledger.line)
         return idle or self._performer.is_stuck()
+
+    def _are_spared(self, now: float) -> bool:
+        """Whether all jobs that were begun have ended, and nothing is made of it: too many manifests are missing."""
+        missing, performer = self._ledger.missing, self._performer
+        if performer.running() or not (missing.many() and missing.is_overdue(now)):
+            return False
+        return all(missing.knows(job_id) for job_id in performer.started)
 
     def _let_next_start(self) -> None:
         """Wake the jobs that are first in line for the engine, as many as it has room for."""

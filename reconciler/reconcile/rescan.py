@@ -15,6 +15,7 @@ from reconciler.ids import JobId
 from reconciler.manifests.document import printable
 from reconciler.manifests.files import recover_displaced
 from reconciler.reconcile.conditions import Reason
+from reconciler.reconcile.decide import GONE_GRACE_S
 from reconciler.reconcile.holds import Holds
 from reconciler.reconcile.ledger import Ledger
 from reconciler.reconcile.listing import Differences, differences
@@ -51,11 +52,17 @@ class Rescan:
         self._not_before = float("-inf")
         self.listed_at = float("-inf")
         """When `jobs/active` was last listed, on the monotonic clock; minus infinity = it could not be yet."""
+        self._away_since: float | None = None
+        """When it first could not be listed; None = it could be when it was last tried."""
 
     @property
     def at(self) -> float:
         """When the folders are looked through next, on the monotonic clock."""
         return self._at
+
+    def is_away(self, now: float) -> bool:
+        """Tell whether `jobs/active` cannot be listed, and that for longer than a missing manifest is waited for."""
+        return self._away_since is not None and now >= self._away_since + GONE_GRACE_S
 
     def soon(self) -> None:
         """Look through the folders as soon as may be: something happened that has no name."""
@@ -115,8 +122,10 @@ class Rescan:
         await asyncio.to_thread(watch.rearm)
         found = await self._list(self._folders.active, self._sights.active, known=self._ledger.registry.paths)
         if found is None:
+            self._away_since = began if self._away_since is None else self._away_since
             self._rest(began, watch)
             return False
+        self._away_since = None
         for path in (*found.changed, *found.copies):
             if is_own(path):
                 unsettled(path)
