@@ -11,6 +11,8 @@ import threading
 from contextlib import contextmanager
 from pathlib import Path
 
+from e2e.forked import run_forked
+
 from reconciler.cli.demo_peer import __name__ as peer_module
 from reconciler.ids import JobId
 from reconciler.library.index import Holding, LibraryIndex
@@ -29,8 +31,8 @@ def command(*words):
 
 
 def run(*words, check=None):
-    """Run a command to its end; with `check`, its exit code must be that."""
-    done = subprocess.run(command(*words), capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    """Run a command to its end, in a process of its own; with `check`, its exit code must be that."""
+    done = run_forked([*map(str, words)], timeout_s=TIMEOUT_S)
     if check is not None:
         assert done.returncode == check, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
