@@ -30,6 +30,9 @@ from reconciler.manifests.model import Problem
 
 # The deepest valid manifest has 6 levels.
 DEPTH_MAX = 32
+# From PyYAML 6.0.4 on libyaml refuses 1,000 levels itself, which it has read ahead of the first of them. No level is
+# shorter than a character: with so much less of the text a hundred are left, and it is seen where it gets too deep.
+_READ_AHEAD_CHARS = 900
 # 1,000 tracks of 7 fields are 16,000 events.
 EVENTS_MAX = 50_000
 # The longest path that Linux takes (PATH_MAX), in bytes of UTF-8; no title comes near it.
@@ -64,6 +67,8 @@ def scan(text: str, *, loader: EventLoader = EVENT_LOADER) -> Document | tuple[P
     except _StopError:
         pass
     except yaml.YAMLError as error:
+        if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark and "nesting depth" in (error.problem or ""):
+            return scan(text[: error.problem_mark.index - _READ_AHEAD_CHARS], loader=loader)
         building.problems.append(_yaml_problem(error))
     if building.problems:
         return in_order(building.problems)
