@@ -1,6 +1,7 @@
 """Size budgets: what outgrows them has two nouns in it."""
 
 import ast
+from collections import Counter
 
 from house import REPOSITORY, modules, python_files
 
@@ -47,3 +48,10 @@ def test_functions_take_few_arguments():
         if count > ARGUMENTS_MAX:
             many.append(f"{where}: {count}")
     assert not many, f"more than {ARGUMENTS_MAX} arguments: {many}"
+
+
+def test_files_of_tests_have_names_of_their_own():
+    """Test folders are no packages, so that two files of one name are one module to pytest, and one is not run."""
+    names = Counter(path.name for path in python_files() if "tests" in path.relative_to(REPOSITORY).parts)
+    shared = sorted(name for name, count in names.items() if count > 1)
+    assert not shared, f"give one of each its own name: {shared}"
