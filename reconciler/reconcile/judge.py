@@ -28,7 +28,7 @@ from reconciler.reconcile.actions import (
 from reconciler.reconcile.conditions import Reason
 from reconciler.reconcile.observed import Moment, Needed, Observed
 from reconciler.reconcile.orders import Plan, order_of
-from reconciler.reconcile.resolve import merged_text
+from reconciler.reconcile.resolve import said_beside
 from reconciler.reconcile.slots import Rank
 from reconciler.reconcile.status import status_of
 from reconciler.reconcile.verdict import (
@@ -96,9 +96,7 @@ class Job:
         """Close the judgement: `record` as it should be, with `said` of it."""
         if record.state is not JobState.RUNNING:
             record = with_time_counted(record, self.moment.now_unix_s, goes_on=False)
-        said = (*said, *say.conflicted(self.observed.conflicts))
-        if merged := merged_text(self.observed.resolved):
-            said = say.merged(said, merged)
+        said = said_beside(said, self.observed)
         record = said_of(replace(record, gone_at=None), self.moment, said, previous=self.record.conditions)
         artifacts, progress = self.observed.artifacts, self.observed.progress
         status = status_of(record, plan=self.plan, artifacts=artifacts, progress=progress)

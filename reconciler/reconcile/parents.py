@@ -16,7 +16,7 @@ from reconciler.reconcile.expand import changes, children_of, has_failed, is_com
 from reconciler.reconcile.judge import needs_text
 from reconciler.reconcile.observed import Moment, Observed
 from reconciler.reconcile.orders import Family
-from reconciler.reconcile.resolve import merged_text
+from reconciler.reconcile.resolve import said_beside
 from reconciler.reconcile.status import status_of
 from reconciler.reconcile.verdict import decision, rest_of, rest_outcome, rest_text, said_of, signed
 from reconciler.state.records import JobRecord, KnownChild
@@ -56,9 +56,7 @@ class Parent:
         archive: bool = False,
     ) -> Decision:
         """Close the judgement: `record` as it should be, with `said` of it."""
-        said = (*said, *say.conflicted(self.observed.conflicts))
-        if merged := merged_text(self.observed.resolved):
-            said = say.merged(said, merged)
+        said = said_beside(said, self.observed)
         record = said_of(replace(record, gone_at=None), self.moment, said, previous=self.record.conditions)
         status = status_of(record, plan=None, artifacts=(), progress=None)
         status = signed(replace(status, children=_count(self.counted)), record, self.moment)

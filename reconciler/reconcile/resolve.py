@@ -10,7 +10,7 @@ the job, and what it found stands in the database.
 from dataclasses import dataclass, replace
 
 from reconciler.manifests.model import Condition, DiscographySpec, JobState, LabelCrateSpec, Manifest
-from reconciler.musicbrainz.model import FailureCode, Resolved, Subject
+from reconciler.musicbrainz.model import FailureCode, Subject
 from reconciler.reconcile import conditions as say
 from reconciler.reconcile.actions import Action, Again, Decision, Done, LookUp, Outcome, Stop
 from reconciler.reconcile.conditions import Reason
@@ -80,11 +80,13 @@ def unresolved(job: Unresolved) -> Decision:
     return _after_failure(job, look.failure)
 
 
-def merged_text(resolved: Resolved | None) -> str:
-    """What is to be said of an id that MusicBrainz has given up; empty where it has not."""
+def said_beside(said: tuple[Condition, ...], observed: Observed) -> tuple[Condition, ...]:
+    """The same, and what there is to say of any job: versions that Syncthing kept, an id that MusicBrainz gave up."""
+    said, resolved = (*said, *say.conflicted(observed.conflicts)), observed.resolved
     if resolved is None or resolved.asked == resolved.mbid:
-        return ""
-    return f"MusicBrainz has merged {resolved.asked} into {resolved.mbid}; write that one to name it by its own id"
+        return said
+    text = f"MusicBrainz has merged {resolved.asked} into {resolved.mbid}; write that one to name it by its own id"
+    return say.merged(said, text)
 
 
 def _look_up(job: Unresolved, record: JobRecord, *, fresh: bool) -> Decision:
