@@ -51,7 +51,7 @@ from reconciler.library.album import Album, AlbumFile
 from reconciler.library.index import Holding, LibraryIndex
 from reconciler.library.publish import Placed, adopt_existing, place
 from reconciler.overlay.filehash import hash_file
-from reconciler.sources.base import Variant
+from reconciler.sources.base import Variant, Want
 from reconciler.state.jobs import Artifact, JobStore
 from reconciler.state.peers import PeerStore
 from reconciler.traces.model import EventType, SwarmEvent
@@ -112,6 +112,11 @@ class JobDisk:
     def under(self, order: JobOrder) -> "JobDisk":
         """The same work under another order of the same job; what is being done goes on under the old one."""
         return JobDisk(order, self._shelves, stamp=self._stamp)
+
+    def want_of(self, position: TrackPosition) -> Want | None:
+        """What its order looks for at this position."""
+        track = self._tracks.get(position)
+        return None if track is None else track.want
 
     def open(self, command: OpenPart) -> PartOpened | Published | DiskRefused:
         """Adopt the file if it is published already, else make or resume its part."""
