@@ -60,15 +60,8 @@ class CommandHook:
         reading, writing = os.pipe()
         with os.fdopen(reading, "rb", buffering=0) as pipe:
             try:
-                process = await asyncio.create_subprocess_exec(
-                    *filled(self._command, delivery),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=writing,
-                    stderr=asyncio.subprocess.STDOUT,
-                    cwd=self._folder,
-                    env=self._environment | told | {"RECONCILER_EVENT": delivery.event},
-                    start_new_session=True,
-                )
+                environment = self._environment | told | {"RECONCILER_EVENT": delivery.event}
+                process = await self._started(filled(self._command, delivery), environment, writing)
             except (OSError, ValueError) as error:
                 why = error.strerror if isinstance(error, OSError) else str(error)
                 return Answer(delivered=False, result=f"{self._command[0]} could not be started: {why}")
@@ -83,6 +76,31 @@ class CommandHook:
                 transport.close()
         status = f"ended after {self._timeout_s:g} s, its time limit" if timed_out else _status(process.returncode)
         return Answer(delivered=process.returncode == 0 and not timed_out, result=f"{status}{tail.text()}")
+
+    async def _started(
+        self, words: tuple[str, ...], environment: dict[str, str], output: int
+    ) -> asyncio.subprocess.Process:
+        """Start the program in a group of its own; cancelled meanwhile, it is ended with all that it has started.
+
+        asyncio would end the program alone.
+        """
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
+                *words,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=asyncio.subprocess.STDOUT,
+                cwd=self._folder,
+                env=environment,
+                start_new_session=True,
+            )
+        )
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            with suppress(OSError, ValueError):
+                await _end(await starting)
+            raise
 
     async def _until_its_end(self, process: asyncio.subprocess.Process) -> bool:
         """Wait for the end of the process; True = it took too long, and was brought about."""

@@ -100,7 +100,7 @@ def test_a_cancelled_telling_leaves_no_process(tmp_path):
     os.mkfifo(tmp_path / "pid")
 
     async def main():
-        settings = HookSettings(on_completed=("sh", "-c", "echo $$ > pid; sleep 600"))
+        settings = HookSettings(on_completed=("sh", "-c", "sleep 600 & echo $! > pid; wait"))
         task = asyncio.create_task(CommandHook(settings, folder=tmp_path, environ=os.environ).tell(delivery()))
         pid = int(await asyncio.to_thread((tmp_path / "pid").read_text))  # waits for its writer
         task.cancel()
