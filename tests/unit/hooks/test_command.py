@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from e2e.rig import eventually
 from hook_builders import JOB, delivery, ending
 
 from reconciler.config import HookSettings
@@ -108,7 +109,8 @@ def test_a_cancelled_telling_leaves_no_process(tmp_path):
         assert task.cancelled()
         return pid
 
-    assert is_gone(asyncio.run(main()))
+    pid = asyncio.run(main())
+    assert eventually(lambda: is_gone(pid), "the end of what the program had started")
 
 
 def test_a_program_left_behind_is_not_waited_for(tmp_path):
