@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.engine.events import ChunkPrint
-from reconciler.engine.prints import checksum_of
+from reconciler.engine.prints import checksum_in
 from reconciler.ids import ChunkIndex
 
 # What a power cut may cost, and how much is written at a time: large enough that the sync itself (0.5 ms on an SSD, 20
@@ -149,11 +149,8 @@ class PartWriter:
 
     def _read(self, written: list[_Written]) -> None:
         """Read chunks again; raises OSError where one is not what was written."""
-        buffer = memoryview(bytearray(max((each.length_bytes for each in written), default=0)))
         for each in written:
-            view = buffer[: each.length_bytes]
-            got = os.preadv(self._file, [view], each.chunk * self._chunk_bytes)
-            if got != each.length_bytes or checksum_of(view) != each.print.checksum:
+            if checksum_in(self._file, each.chunk * self._chunk_bytes, each.length_bytes) != each.print.checksum:
                 raise OSError(errno.EIO, f"the disk gives back other bytes for chunk {each.chunk} than it was given")
             self._read_again.add(each.chunk)
 
