@@ -39,13 +39,14 @@ ROWS_PER_STATEMENT = 100
 _ONE_ROW = f"({', '.join('?' * 16)})"
 _INSERT_MANY = INSERT_EVENT.replace(_ONE_ROW, ", ".join([_ONE_ROW] * ROWS_PER_STATEMENT))
 
-# Room in the buffer, for a disk that stalls. An event takes about 1 KiB of memory. Those of chunks have 15 MiB: at 1
-# GiB/s in chunks of 1 MiB there are some 2,500 a second, so after 6 s they are counted instead of kept. Those of peers,
-# which peers can cause at will, have 5 MiB beside them. All others tell of jobs, tracks and decisions of ours: a few of
-# each job and track, which get no further while the disk stalls. They are kept whatever else is waiting; 80,000 of them
-# would be some other mistake, which must not take the machine down.
-BUFFER_CHUNK_EVENTS_MAX = 15_000
-BUFFER_PEER_EVENTS_MAX = 20_000
+# Room in the buffer, for a disk that stalls. An event takes about 1 KiB of memory. Those of chunks have 40 MiB: at 1
+# GiB/s in chunks of 1 MiB there are some 2,500 a second, so after 16 s they are counted instead of kept; at 20,000 a
+# second after 2 s, the time of a checkpoint beside a download (with half of it a sixteenth was dropped). Those of
+# peers, which peers can cause at will, have 5 MiB beside them. All others tell of jobs, tracks and decisions of ours: a
+# few of each job and track, which get no further while the disk stalls. They are kept whatever else is waiting; 55,000
+# of them would be some other mistake, which must not take the machine down.
+BUFFER_CHUNK_EVENTS_MAX = 40_000
+BUFFER_PEER_EVENTS_MAX = 45_000
 BUFFER_EVENTS_MAX = 100_000
 
 _PEER_TYPES = frozenset({EventType.PEER_DISCOVERED, EventType.PEER_CONNECTED, EventType.PEER_DISCONNECTED})
