@@ -201,11 +201,37 @@ uploadlimit = {limit_kib}
 rescanonstartup = True
 """
 
+SEEKING = """\
+[plugins]
+enable = True
+enabled = ['seeking']
+"""
+
+# What a person does in the window: search when logged in, and download what is found.
+SEEKER = """\
+from pynicotine.events import events
+from pynicotine.pluginsystem import BasePlugin
+
+
+class Plugin(BasePlugin):
+    def loaded_notification(self):
+        events.connect("file-search-response", self.found)
+
+    def server_connect_notification(self):
+        self.core.search.do_search({words!r}, "global")
+
+    def found(self, msg):
+        if msg.token is not None:
+            for _code, path, size, *_ in msg.list:
+                self.core.downloads.enqueue_download(msg.username, path, size=size)
+"""
+
 
 class Nicotine:
     """A Nicotine+ without a window that shares a folder."""
 
-    def __init__(self, installed, folder, server, *, name, port, shared, slots=2, limit_kib=0, wanted=()):
+    def __init__(self, installed, folder, server, *, name, port, shared, slots=2, limit_kib=0, wanted=(), seeks=""):
+        """`wanted` is what it had not finished when it ended last; `seeks`, what it searches for and downloads."""
         folder.mkdir(parents=True)
         self.name = name
         config = folder / "config"
@@ -223,6 +249,13 @@ class Nicotine:
             )
         )
         (folder / "data").mkdir()
+        if seeks:
+            plugin = folder / "data" / "plugins" / "seeking"
+            plugin.mkdir(parents=True)
+            (plugin / "__init__.py").write_text(SEEKER.format(words=seeks))
+            (plugin / "PLUGININFO").write_text('Version = "1"\nAuthors = []\nName = "seeking"\nDescription = ""\n')
+            with config.open("a") as file:
+                file.write(SEEKING)
         # What it had not finished when it ended last: it goes on by itself.
         (folder / "data" / "downloads.json").write_text(json.dumps(list(wanted)))
         command = [sys.executable, "-m", "pynicotine", "--headless", "-b", "127.0.0.1", "-c", config]

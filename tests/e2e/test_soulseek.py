@@ -257,6 +257,16 @@ def test_nicotine_downloads_what_we_published(make_rig, make_nicotine, publisher
     assert taken.read_bytes() == DATA
 
 
+def test_nicotine_finds_and_downloads_what_we_published(make_nicotine, publisher, server, tmp_path):
+    """By a search of its own, as its user makes one; only the published file is found."""
+    assert server.shared_files["giver"] == 1
+    make_nicotine("seeker", seeks="testsong")
+    taken = tmp_path / "seeker" / "downloads" / "01 testsong.flac"
+    until(taken.exists)
+    assert taken.read_bytes() == DATA
+    assert [each.name for each in taken.parent.iterdir() if each.is_file()] == ["01 testsong.flac"]
+
+
 def test_another_file_in_the_place_of_a_published_one_is_not_sent(make_rig, publisher, music):
     """Only what was published is, whatever stands under its name by now."""
     rig = make_rig().online()
