@@ -6,7 +6,7 @@ import pytest
 from api_world import served
 from fuzz.api_fuzz import ENDLESS, fuzz, operations
 
-# Of each route. To make and send one takes 40 ms of a processor, so 300 of each would be two and a half minutes;
+# Of each route. To make and send one takes 40 ms of a processor, so the 300 that CI sends are two minutes;
 # tests/fuzz/api_fuzz.py sends as many as one likes.
 EXAMPLES = int(os.environ.get("RECONCILER_TEST_REQUESTS", "10"))
 
