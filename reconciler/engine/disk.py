@@ -153,9 +153,9 @@ class JobDisk:
         the bytes first, then whether it is the audio that it should be.
         """
         track, variant = self._tracks[command.position], command.variant
-        path = self._shelves.parts.path_of(self._part(command.position, command.part_id), self._root)
         wrong_whole = partial(WholeRefused, position=command.position, part_id=command.part_id)
         try:
+            path = self._shelves.parts.path_of(self._part(command.position, command.part_id), self._root)
             sha256, found, fault, wrong = _read_whole(path, command, read_again)
             if fault == "content" and found and _fits(track, variant):
                 return _wrong_piece(path, track, wrong_whole(fault=fault, message=wrong, found=found))
@@ -163,7 +163,7 @@ class JobDisk:
                 return wrong_whole(fault=fault, message=wrong, found=found)
             refusal = self._wrong_audio(path, track, variant)
         except _REFUSALS as error:
-            return refused(command.position, error, doing=f"could not read {path} again: ")
+            return refused(command.position, error, doing="could not read the part again: ")
         if refusal:
             return wrong_whole(fault="audio", message=refusal)
         return WholeVerified(position=command.position, part_id=command.part_id, sha256=sha256, found=found)

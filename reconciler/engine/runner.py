@@ -43,7 +43,7 @@ from reconciler.engine.events import (
 from reconciler.engine.job import JobMachine
 from reconciler.engine.lane_orders import BytePath, PartId, ReadRange, Tag
 from reconciler.engine.order import JobOrder, JobProgress
-from reconciler.errors import PeerError
+from reconciler.errors import DiskError, PeerError
 from reconciler.ids import ChunkIndex, JobId, TrackPosition, make_ulid
 from reconciler.sources.base import Source, Want
 from reconciler.traces.model import SwarmEvent
@@ -313,7 +313,7 @@ class JobRunner:
             path = disk.part_path(command.position, command.part_id)
             self._around.lanes.attach(part, path, command.variant.size)
             self._parts[command.position, command.part_id] = part
-        except OSError as error:
+        except (DiskError, OSError) as error:  # the folder may be gone since it was opened
             return refused(command.position, error, doing="could not open the part: ")
         return opened
 

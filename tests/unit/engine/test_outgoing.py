@@ -16,7 +16,15 @@ from reconciler.clock import SystemClock
 from reconciler.engine import disk as disk_module
 from reconciler.engine import outgoing as outgoing_module
 from reconciler.engine.disk import JobDisk, Shelves
-from reconciler.engine.events import DiskRefused, OpenPart, PartOpened, Publish, PublishAlbum, Published
+from reconciler.engine.events import (
+    DiskRefused,
+    OpenPart,
+    PartOpened,
+    Publish,
+    PublishAlbum,
+    Published,
+    VerifyWhole,
+)
 from reconciler.engine.inherit import take_over
 from reconciler.engine.order import CoverWish, JobOrder, TrackOrder
 from reconciler.engine.outgoing import copy_of
@@ -162,6 +170,17 @@ def facts(shelf):
     return [
         event.metadata for event in TraceReader(shelf.database).events(JOB) if event.type is EventType.TRACK_COMPLETE
     ]
+
+
+def test_a_library_that_is_gone_is_a_refusal_of_the_disk(shelf):
+    """Whole and about to be verified: the job is held, and no program error ends it."""
+    disk = shelf.disk(TAGS)
+    _, publish = shelf.fetched(disk, song(1))
+    shelf.library.rename(shelf.library.with_name("elsewhere"))
+    part = VerifyWhole(position=publish.position, variant=publish.variant, part_id=publish.part_id, checksums=None)
+    refusal = disk.verify(part)
+    assert isinstance(refusal, DiskRefused)
+    assert str(shelf.library) in refusal.message
 
 
 def test_a_tagged_copy_is_published_in_place_of_the_part(shelf):
