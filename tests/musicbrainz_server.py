@@ -5,6 +5,7 @@ anybody. `inc` is kept to: who does not ask for recordings gets none.
 """
 
 import asyncio
+import copy
 import threading
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -36,7 +37,7 @@ def credit(*named):
 MBV = credit(("My Bloody Valentine", ARTIST))
 
 
-def track(position, title, recording, *, length=180_000, video=False, artist=MBV):
+def track(position, title, recording, *, length=180_000, video=False, artist=MBV, isrcs=()):
     """A track as the service lists it: the number is text, the position is not."""
     return {
         "id": mbid(0x7AC0000 + recording),
@@ -53,6 +54,7 @@ def track(position, title, recording, *, length=180_000, video=False, artist=MBV
             "disambiguation": "",
             "first-release-date": "1991-11-04",
             "artist-credit": artist,
+            "isrcs": list(isrcs),
         },
     }
 
@@ -181,6 +183,8 @@ class Catalogue:
         """A release with the parts that were asked for."""
         asked = set(inc.replace(" ", "+").split("+"))
         said = {name: value for name, value in found.items() if name not in ("media", "labels")}
+        if "labels" not in asked:
+            said.pop("label-info", None)
         if "release-groups" not in asked:
             del said["release-group"]
         if "artist-credits" not in asked:
@@ -191,6 +195,11 @@ class Catalogue:
                 {name: value for name, value in each.items() if "recordings" in asked or name not in listed}
                 for each in found["media"]
             ]
+        if "isrcs" not in asked:
+            said = copy.deepcopy(said)
+            for each in said.get("media", ()):
+                for listed in each.get("tracks", ()):
+                    del listed["recording"]["isrcs"]
         return said
 
 

@@ -36,6 +36,9 @@ class TrackTags:
     """`Official`; written in lower case."""
     country: str = ""
     barcode: str = ""
+    labels: tuple[str, ...] = ()
+    catalog_numbers: tuple[str, ...] = ()
+    isrcs: tuple[str, ...] = ()
     recording_id: str = ""
     track_id: str = ""
     release_id: str = ""
@@ -52,7 +55,7 @@ class _Names:
     id3: str
     """A text frame; with a colon, a TXXX of that description."""
     mp4: str
-    """An atom; with more than four letters, the name of an iTunes freeform."""
+    """One of `_ATOMS`, or the name of an iTunes freeform."""
 
 
 # fmt: off
@@ -72,6 +75,9 @@ _NAMES: dict[str, _Names] = {
         mp4="MusicBrainz Album Release Country",
     ),
     "barcode": _Names(vorbis="BARCODE", id3="TXXX:BARCODE", mp4="BARCODE"),
+    "labels": _Names(vorbis="LABEL", id3="TPUB", mp4="LABEL"),
+    "catalog_numbers": _Names(vorbis="CATALOGNUMBER", id3="TXXX:CATALOGNUMBER", mp4="CATALOGNUMBER"),
+    "isrcs": _Names(vorbis="ISRC", id3="TSRC", mp4="ISRC"),
     "recording_id": _Names(vorbis="MUSICBRAINZ_TRACKID", id3="UFID:http://musicbrainz.org", mp4="MusicBrainz Track Id"),
     "track_id": _Names(
         vorbis="MUSICBRAINZ_RELEASETRACKID",
@@ -95,8 +101,7 @@ _NAMES: dict[str, _Names] = {
 
 _LOWER = frozenset({"types", "status"})
 
-# An atom has four letters; a longer name is that of an iTunes freeform.
-_ATOM_LETTERS = 4
+_ATOMS = frozenset({"\xa9nam", "\xa9ART", "\xa9alb", "aART", "\xa9day"})
 
 
 def vorbis_of(tags: TrackTags) -> dict[str, list[str]]:
@@ -123,10 +128,7 @@ def id3_of(tags: TrackTags) -> dict[str, list[str]]:
 def mp4_of(tags: TrackTags) -> dict[str, list[str]]:
     """MP4 atoms by mutagen's keys, without the two pairs of numbers (`trkn`, `disk`)."""
     texts = {_NAMES[fact].mp4: values for fact, values in _known(tags)}
-    return {
-        name if len(name) == _ATOM_LETTERS else f"----:com.apple.iTunes:{name}": values
-        for name, values in texts.items()
-    }
+    return {name if name in _ATOMS else f"----:com.apple.iTunes:{name}": values for name, values in texts.items()}
 
 
 def _known(tags: TrackTags) -> Iterator[tuple[str, list[str]]]:

@@ -58,7 +58,7 @@ PUBLIC_INTERVAL_S = 1.0
 _OK, _NOT_FOUND, _BAD_REQUEST, _TOO_MANY = 200, 404, 400, 429
 _SERVER_FAULT = 500
 
-_RELEASE_PARTS = "artist-credits+recordings+release-groups+media"
+_RELEASE_PARTS = "artist-credits+recordings+release-groups+media+labels+isrcs"
 _LIST_PARTS = "artist-credits+release-groups+media"
 
 T = TypeVar("T")

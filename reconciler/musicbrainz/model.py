@@ -55,6 +55,8 @@ class ListedTrack:
     """Of the track itself, which is not its recording; None where that was not said."""
     artists: tuple[Mbid, ...] = ()
     """Of its credit."""
+    isrcs: tuple[str, ...] = ()
+    """Of its recording: one recording may have several."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +106,9 @@ class Release:
     barcode: str
     group: ReleaseGroup | None
     media: tuple[Medium, ...]
+    labels: tuple[str, ...] = ()
+    """Names; as the next, empty where that was not asked for."""
+    catalog_numbers: tuple[str, ...] = ()
 
     @property
     def track_count(self) -> int:
@@ -159,6 +164,7 @@ class TrackFacts:
     """The format of its medium."""
     tracks: int
     """How many its medium has."""
+    isrcs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +179,8 @@ class ReleaseFacts:
     status: str = ""
     country: str = ""
     barcode: str = ""
+    labels: tuple[str, ...] = ()
+    catalog_numbers: tuple[str, ...] = ()
     tracks: dict[TrackPosition, TrackFacts] = field(default_factory=dict)
     """Of those that are fetched."""
 

@@ -32,6 +32,9 @@ _TRACKS_MAX = 5000
 _RELEASES_MAX = 1000
 _CREDITS_MAX = 500
 _TYPES_MAX = 50
+# A co-release has a handful; a recording of which each country made its own code some dozen.
+_LABELS_MAX = 100
+_ISRCS_MAX = 100
 _COUNT_MAX = 10_000_000
 # A day, as in the manifest.
 _LENGTH_MS_MAX = 86_400_000
@@ -68,6 +71,7 @@ def named_of(data: bytes) -> Named:
 def _release(fields: "_Fields") -> Release:
     artist, artists = _credit(fields)
     group = fields.below("release-group")
+    labels, catalog_numbers = _labels(fields)
     return Release(
         mbid=fields.mbid("id"),
         title=fields.title("title"),
@@ -79,7 +83,17 @@ def _release(fields: "_Fields") -> Release:
         barcode=fields.text("barcode"),
         group=_group(group) if group is not None else None,
         media=tuple(_medium(each, number) for number, each in enumerate(fields.each("media", _MEDIA_MAX), start=1)),
+        labels=labels,
+        catalog_numbers=catalog_numbers,
     )
+
+
+def _labels(fields: "_Fields") -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of the labels and the catalogue numbers, each once: two numbers of one label name it twice."""
+    entries = fields.each("label-info", _LABELS_MAX)
+    names = [label.text("name")[:TITLE_MAX] for each in entries if (label := each.below("label")) is not None]
+    numbers = [each.text("catalog-number")[:TITLE_MAX] for each in entries]
+    return tuple(dict.fromkeys(filter(None, names))), tuple(dict.fromkeys(filter(None, numbers)))
 
 
 def _group(fields: "_Fields") -> ReleaseGroup:
@@ -128,6 +142,7 @@ def _track(fields: "_Fields") -> ListedTrack:
         is_video=recording.flag("video"),
         mbid=fields.mbid("id") if fields.raw("id") else None,
         artists=artists,
+        isrcs=recording.texts("isrcs", _ISRCS_MAX),
     )
 
 

@@ -146,7 +146,10 @@ def _facts(said: dict[str, Any]) -> ReleaseFacts:
     return ReleaseFacts(
         group=_mbid_if_any(said["group"]),
         artists=tuple(_mbid(each) for each in said["artists"]),
-        types=tuple(_text(each) for each in said["types"]),
+        types=_texts(said["types"]),
+        # A version that did not ask for them wrote none.
+        labels=_texts(said.get("labels", ())),
+        catalog_numbers=_texts(said.get("catalog_numbers", ())),
         tracks={TrackPosition(int(position)): _track_facts(each) for position, each in said["tracks"].items()},
         **texts,
     )
@@ -158,6 +161,7 @@ def _track_facts(said: dict[str, Any]) -> TrackFacts:
         artists=tuple(_mbid(each) for each in said["artists"]),
         media=_text(said["media"]),
         tracks=_number(said["tracks"]) or 0,
+        isrcs=_texts(said.get("isrcs", ())),
     )
 
 
@@ -194,6 +198,10 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
     return value
+
+
+def _texts(values: Iterable[object]) -> tuple[str, ...]:
+    return tuple(_text(each) for each in values)
 
 
 def _number(value: object) -> int | None:

@@ -46,7 +46,11 @@ def resolved_release(release: Release, *, asked: str) -> ResolvedRelease:
             else:
                 tracks.append(_track(release, medium, listed, position))
                 facts[TrackPosition(position)] = TrackFacts(
-                    mbid=listed.mbid, artists=listed.artists, media=medium.format, tracks=medium.track_count
+                    mbid=listed.mbid,
+                    artists=listed.artists,
+                    media=medium.format,
+                    tracks=medium.track_count,
+                    isrcs=listed.isrcs,
                 )
         skipped += [_skipped(medium, each, "it is data, not audio") for each in medium.data_tracks]
     date = release.group.first_release_date if release.group is not None else ""
@@ -74,6 +78,8 @@ def _facts(release: Release, tracks: dict[TrackPosition, TrackFacts]) -> Release
         status=release.status,
         country=release.country,
         barcode=release.barcode,
+        labels=release.labels,
+        catalog_numbers=release.catalog_numbers,
         tracks=tracks,
     )
 

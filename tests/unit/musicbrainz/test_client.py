@@ -4,7 +4,7 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
-from musicbrainz_server import ARTIST, LOVELESS, Catalogue, group, mbid, medium, release, serving
+from musicbrainz_server import ARTIST, LOVELESS, Catalogue, group, mbid, medium, release, serving, track
 
 from reconciler import __version__
 from reconciler.config import MusicBrainzSettings
@@ -110,6 +110,22 @@ def test_an_answer_is_used_until_it_is_old(virtual_loop, catalogue, database):
             assert len(catalogue.asked) == 2
 
     virtual_loop.run(main())
+
+
+def test_labels_and_codes_come_with_the_look_up(virtual_loop, catalogue, database):
+    """No second request is made for them."""
+    label = {"catalog-number": "CRECD 060", "label": {"id": LABEL, "name": "Creation Records"}}
+    only = track(1, "Only Shallow", 0x11, isrcs=("GBAYE9100001",))
+    catalogue.releases = [release(1, "Loveless", medium(1, only), **{"label-info": [label]})]
+
+    async def main():
+        async with asking(catalogue, database) as client:
+            found = await client.release(mbid(1))
+            assert (found.labels, found.catalog_numbers) == (("Creation Records",), ("CRECD 060",))
+            assert found.media[0].tracks[0].isrcs == ("GBAYE9100001",)
+
+    virtual_loop.run(main())
+    assert len(catalogue.asked) == 1
 
 
 def test_a_miss_is_remembered_for_hours(virtual_loop, catalogue, database):

@@ -95,6 +95,9 @@ def changed(*path, to):
         (changed("media", 0, "track-count", to=3), "has 3 tracks, and 2 are listed"),
         (changed("artist-credit", to=[{}] * 1000), "artist-credit is no list of at most"),
         (changed("release-group", "secondary-types", to=[1]), "secondary-types holds something"),
+        (changed("label-info", to=[{}] * 1000), "label-info is no list of at most"),
+        (changed("label-info", to=[{"label": "Sire"}]), "label is not an object"),
+        (changed("media", 0, "tracks", 0, "recording", "isrcs", to=["x" * 501]), "isrcs holds something"),
     ],
 )
 def test_an_odd_answer_is_refused_with_its_place(data, why):

@@ -36,13 +36,19 @@ def test_everything_that_musicbrainz_says_is_told():
     said = release(
         1,
         "Two",
-        medium(1, track(1, "One", 0x11), track(2, "Two", 0x12)),
+        medium(1, track(1, "One", 0x11, isrcs=("GBAYE9100001", "GBAYE0700012")), track(2, "Two", 0x12)),
         medium(2, track(1, "Three", 0x13, artist=guest), kind="Digital Media"),
         of=group(0x90, "Two", primary="Album", secondary=("Live",), first="1989-03"),
         date="1991-11-04",
         country="GB",
         barcode="5017556600602",
-    )
+        **{"label-info": [
+            {"catalog-number": "CRELP 060", "label": {"id": mbid(0xB1), "name": "Creation Records"}},
+            {"catalog-number": "CRECD 060", "label": {"id": mbid(0xB1), "name": "Creation Records"}},
+            {"catalog-number": None, "label": {"id": mbid(0xB2), "name": "Sire"}},
+            {"catalog-number": "CRECD 060", "label": None},
+        ]},
+    )  # fmt: skip
     one, _, three = tags(said)
     assert (three.title, three.track, three.tracks, three.disc, three.discs) == ("Three", 1, 1, 2, 2)
     assert (one.track, one.tracks, one.media, three.media) == (1, 2, "CD", "Digital Media")
@@ -52,6 +58,8 @@ def test_everything_that_musicbrainz_says_is_told():
     assert (one.artist, one.albumartist) == ("My Bloody Valentine", "My Bloody Valentine")
     assert (one.date, one.original_date, one.types) == ("1991-11-04", "1989-03", ("Album", "Live"))
     assert (one.status, one.country, one.barcode) == ("Official", "GB", "5017556600602")
+    assert (one.labels, one.catalog_numbers) == (("Creation Records", "Sire"), ("CRELP 060", "CRECD 060"))
+    assert (one.isrcs, three.isrcs) == (("GBAYE9100001", "GBAYE0700012"), ())
 
 
 def test_a_track_list_of_ones_own_is_told_with_what_it_says():
@@ -100,3 +108,12 @@ def test_what_an_older_version_looked_up_is_still_good():
     older = resolution_of("release", json.dumps(found).encode())
     assert older.tracks == resolved(LOVELESS).tracks
     assert older.facts.group is None
+
+
+def test_what_was_looked_up_without_labels_and_codes_is_still_good():
+    """An older version did not ask for them."""
+    found = asdict(resolved(LOVELESS))
+    del found["facts"]["labels"], found["facts"]["catalog_numbers"]
+    for each in found["facts"]["tracks"].values():
+        del each["isrcs"]
+    assert resolution_of("release", json.dumps(found).encode()) == resolved(LOVELESS)
