@@ -84,6 +84,10 @@ class TokenBucket:
         self._tokens -= count
         return max(0.0, -self._tokens / self._rate)
 
+    def give_back(self, count: int) -> None:
+        """Undo a `take` of bytes that are not sent: who hangs up while waiting must not leave others its debt."""
+        self._tokens += count
+
 
 # Nonces remembered of one peer. More within the clock skew raise that peer's floor: what it signed up to that second
 # is refused, which costs a client that signs in the order of its clock nothing.

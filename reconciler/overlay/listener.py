@@ -13,8 +13,8 @@ from collections import Counter
 
 from aiohttp import web
 
-# Connections over all, and from one address (several peers may share one behind a NAT). More are closed at once, before
-# the handshake: a peer that means it tries again.
+# Connections over all, and from one address (several peers may share one behind a NAT; of IPv6, from one network). More
+# are closed at once, before the handshake: a peer that means it tries again.
 CONNECTIONS_MAX = 256
 CONNECTIONS_PER_ADDRESS_MAX = 32
 
@@ -27,6 +27,9 @@ SHUTDOWN_S_MAX = 2.0
 ACCEPT_PAUSE_S = 0.5
 
 _BACKLOG = 128
+
+_IPV6_NETWORK_BYTES = 8
+_IPV4_IN_IPV6 = bytes(10) + b"\xff\xff"  # RFC 4291 section 2.5.5.2
 
 
 class Listener:
@@ -58,22 +61,25 @@ class Listener:
                 except OSError:
                     await asyncio.sleep(ACCEPT_PAUSE_S)
                     continue
-                if self._has_room(address[0]):
-                    handshakes.create_task(self._shake_hands(connection, address[0]))
+                origin = origin_of(address[0])
+                if self._has_room(origin):
+                    # Counted here: a task begins later, and more connections may wait already.
+                    self._handshakes[origin] += 1
+                    handshakes.create_task(self._shake_hands(connection, origin))
                 else:
                     connection.close()
+                # While connections wait, accepting never does: others would have no turn.
+                await asyncio.sleep(0)
 
     def close(self) -> None:
         """Stop listening; what is accepted stays."""
         self._socket.close()
 
-    def _has_room(self, address: str) -> bool:
-        open_to = Counter(_address(connection) for connection in self._protocols.connections) + self._handshakes
-        return open_to.total() < CONNECTIONS_MAX and open_to[address] < CONNECTIONS_PER_ADDRESS_MAX
+    def _has_room(self, origin: str) -> bool:
+        open_to = Counter(map(_origin, self._protocols.connections)) + self._handshakes
+        return open_to.total() < CONNECTIONS_MAX and open_to[origin] < CONNECTIONS_PER_ADDRESS_MAX
 
-    async def _shake_hands(self, connection: socket.socket, address: str) -> None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._handshakes[address] += 1
+    async def _shake_hands(self, connection: socket.socket, origin: str) -> None:
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 self._protocols,
@@ -85,9 +91,19 @@ class Listener:
         except OSError:
             return  # it spoke no TLS 1.3, left, or was too slow; the transport has closed the socket
         finally:
-            self._handshakes[address] -= 1
+            self._handshakes[origin] -= 1
+            if not self._handshakes[origin]:
+                del self._handshakes[origin]
 
 
-def _address(connection: web.RequestHandler) -> str:
+def origin_of(address: str) -> str:
+    """Whom an address counts as: itself, or of IPv6 its network of 64 bits, all of which one machine may use."""
+    if ":" not in address:
+        return address
+    raw = socket.inet_pton(socket.AF_INET6, address.partition("%")[0])
+    return address if raw.startswith(_IPV4_IN_IPV6) else raw[:_IPV6_NETWORK_BYTES].hex()
+
+
+def _origin(connection: web.RequestHandler) -> str:
     peer = connection.transport.get_extra_info("peername") if connection.transport is not None else None
-    return str(peer[0]) if peer else ""
+    return origin_of(str(peer[0])) if peer else ""

@@ -111,8 +111,11 @@ class Uploads:
             count = min(self._block_bytes, span.last + 1 - offset)
             block = await loop.run_in_executor(self._threads, blob.read, offset, count)
             wait_s = self._bucket.take(count, now_s=self._clock.monotonic())
-            if wait_s:
+            try:
                 await asyncio.sleep(wait_s)
+            except asyncio.CancelledError:
+                self._bucket.give_back(count)
+                raise
             async with asyncio.timeout(BLOCK_S_MAX):
                 await response.write(block)
 

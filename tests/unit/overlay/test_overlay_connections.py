@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from loguru import logger
@@ -74,6 +75,76 @@ def test_connections_of_one_address_are_bounded(index, monkeypatch):
             pytest.fail("no room was made")
 
     asyncio.run(asyncio.wait_for(main(), 60))
+
+
+@contextmanager
+def connected(port, count):
+    """So many connections that the server has not seen yet."""
+    with ExitStack() as held:
+        yield [held.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(count)]
+
+
+def is_closed(connection):
+    """Whether the other side has hung up."""
+    connection.setblocking(False)
+    try:
+        return not connection.recv(1)
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+def test_a_burst_of_one_address_is_bounded(index, monkeypatch):
+    """Those that came before any handshake has begun count as well; and nothing is kept of an address that is gone."""
+    monkeypatch.setattr(listener, "CONNECTIONS_PER_ADDRESS_MAX", 3)
+
+    async def main():
+        server = OverlayServer(SERVER, index, UploadLimits(), SystemClock())
+        port = await server.start("127.0.0.1", 0)
+        with connected(port, 40) as connections:
+            while sum(map(is_closed, connections)) < 37:
+                await asyncio.sleep(0)
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert sum(map(is_closed, connections)) == 37
+        handshakes = server._running.listener._handshakes
+        while handshakes:
+            await asyncio.sleep(0)
+        await server.stop()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_a_burst_does_not_hold_up_the_loop(index, monkeypatch):
+    """Others have their turn between two connections, however many wait."""
+    monkeypatch.setattr(listener, "CONNECTIONS_PER_ADDRESS_MAX", 0)
+
+    async def main():
+        async with serving(index) as port:
+            with connected(port, 60) as connections:
+                for _ in range(20):
+                    await asyncio.sleep(0)
+                assert not all(map(is_closed, connections))
+                while not all(map(is_closed, connections)):
+                    await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+@pytest.mark.parametrize(
+    ("address", "same", "other"),
+    [
+        ("192.0.2.1", "192.0.2.1", "192.0.2.2"),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.1", "::ffff:192.0.2.2"),
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:3::1"),
+        ("fe80::1%eth0", "fe80::2%eth0", "fe80:0:0:1::1%eth0"),
+    ],
+)
+def test_a_network_of_ipv6_counts_as_one_address(address, same, other):
+    """Whoever has one such address has 2^64 of them."""
+    assert listener.origin_of(address) == listener.origin_of(same)
+    assert listener.origin_of(address) != listener.origin_of(other)
 
 
 def test_a_silent_connection_is_closed(index, monkeypatch):

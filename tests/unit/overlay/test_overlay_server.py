@@ -29,6 +29,7 @@ from reconciler.overlay.descriptor import read_descriptor
 from reconciler.overlay.fairness import UploadLimits
 from reconciler.overlay.merkle import hash_list_matches
 from reconciler.overlay.messages import HaveAnswer, HaveQuestion, HeldRoot, blob_target, chunks_target
+from reconciler.overlay.server import OverlayServer
 from reconciler.state.database import Database
 
 SIZE = 700_001
@@ -298,6 +299,32 @@ def test_the_rate_is_kept(index, tmp_path):
         return time.monotonic() - started
 
     assert with_client(index, talk, limits=UploadLimits(bytes_per_s=2_000_000)) >= 0.24
+
+
+def test_what_leavers_were_not_sent_is_not_owed_by_others(index, holding):
+    """Whoever asks and hangs up again and again leaves the others no longer wait than one block makes."""
+    clock = SystemClock()
+
+    async def main():
+        server = OverlayServer(SERVER, index, UploadLimits(bytes_per_s=2000), clock)
+        port = await server.start("127.0.0.1", 0)
+        uploads = server._running.uploads
+
+        def owed_s():
+            return uploads._bucket.take(0, now_s=clock.monotonic())
+
+        for _ in range(4):
+            before_s = owed_s()
+            async with RawClient.connect(port) as leaving:
+                leaving.send("GET", blob_target(holding.root))
+                while owed_s() < before_s + 4:  # a block of 16 KiB takes 8 s
+                    await asyncio.sleep(0)
+            while uploads.sending:
+                await asyncio.sleep(0)
+        assert owed_s() < 4
+        await server.stop()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
 
 
 def test_a_changed_file_is_gone(index, holding, tmp_path):
