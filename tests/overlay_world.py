@@ -73,10 +73,9 @@ async def serving(
     *,
     identity: Identity = SERVER,
     limits: UploadLimits | None = None,
-    open_to_all: bool = False,
 ) -> AsyncIterator[int]:
     """Run a server on a free port of 127.0.0.1 and give the port."""
-    server = OverlayServer(identity, index, limits or UploadLimits(), SystemClock(), open_to_all=open_to_all)
+    server = OverlayServer(identity, index, limits or UploadLimits(), SystemClock())
     port = await server.start("127.0.0.1", 0)
     try:
         yield port
@@ -150,6 +149,12 @@ def with_client(index, talk, **options):
             return await asyncio.wait_for(talk(client), 60)
 
     return asyncio.run(main())
+
+
+async def turns_until(holds):
+    """Leave the loop to others until `holds()`."""
+    while not holds():  # noqa: ASYNC110 - what is waited for has no event
+        await asyncio.sleep(0)
 
 
 def open_files_named(name: str) -> int:

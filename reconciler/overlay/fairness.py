@@ -14,9 +14,6 @@ from reconciler.overlay.identity import CLOCK_SKEW_S
 # took the first 10 MiB from four capped peers in 0.18 s instead of 0.33 s).
 BURST_S = 0.25
 
-# A connection without a signature shares one place with all others of its address: the lowest class.
-ANONYMOUS_SLOTS = 1
-
 Turn = Literal["granted", "no slot for you", "full"]
 
 
@@ -36,30 +33,29 @@ class Slots:
 
     def __init__(self, limits: UploadLimits) -> None:
         self._limits = limits
-        self._taken: dict[str, int] = {}
+        self._taken: dict[PeerId, int] = {}
 
     @property
     def taken(self) -> int:
         """Blobs being sent."""
         return sum(self._taken.values())
 
-    def take(self, name: str, *, anonymous: bool) -> Turn:
-        """Take a slot for `name`, or say why not; what is granted is given back once."""
-        own = min(ANONYMOUS_SLOTS, self._limits.slots_per_peer) if anonymous else self._limits.slots_per_peer
-        if self._taken.get(name, 0) >= own:
+    def take(self, peer: PeerId) -> Turn:
+        """Take a slot for `peer`, or say why not; what is granted is given back once."""
+        if self._taken.get(peer, 0) >= self._limits.slots_per_peer:
             return "no slot for you"
         if self.taken >= self._limits.slots:
             return "full"
-        self._taken[name] = self._taken.get(name, 0) + 1
+        self._taken[peer] = self._taken.get(peer, 0) + 1
         return "granted"
 
-    def give_back(self, name: str) -> None:
+    def give_back(self, peer: PeerId) -> None:
         """End what `take` granted."""
-        left = self._taken[name] - 1
+        left = self._taken[peer] - 1
         if left:
-            self._taken[name] = left
+            self._taken[peer] = left
         else:
-            del self._taken[name]
+            del self._taken[peer]
 
 
 class TokenBucket:

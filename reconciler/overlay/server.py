@@ -19,7 +19,7 @@ from loguru import logger
 
 from reconciler.clock import Clock
 from reconciler.errors import DiskError, FileBusyError, NotFoundError, PeerError
-from reconciler.ids import Mbid, Root, is_mbid, is_root
+from reconciler.ids import Mbid, PeerId, Root, is_mbid, is_root
 from reconciler.library.index import Holding, HoldingChangedError, LibraryIndex
 from reconciler.overlay.answers import (
     RETRY_FULL_S,
@@ -50,7 +50,7 @@ from reconciler.overlay.messages import (
     write_bitfield,
 )
 from reconciler.overlay.tls import server_context
-from reconciler.overlay.uploads import Caller, Uploads
+from reconciler.overlay.uploads import Uploads
 
 # Threads for disk and database: more than the two or three that a disk can keep busy only wait.
 THREADS = 4
@@ -71,22 +71,13 @@ T = TypeVar("T")
 
 
 class OverlayServer:
-    """One listening peer. `open_to_all` lets unsigned requests read blobs too, as the lowest class."""
+    """One listening peer."""
 
-    def __init__(
-        self,
-        identity: Identity,
-        index: LibraryIndex,
-        limits: UploadLimits,
-        clock: Clock,
-        *,
-        open_to_all: bool = False,
-    ) -> None:
+    def __init__(self, identity: Identity, index: LibraryIndex, limits: UploadLimits, clock: Clock) -> None:
         self._identity = identity
         self._index = index
         self._limits = limits
         self._clock = clock
-        self._open_to_all = open_to_all
         self._replays = ReplayGuard()
         self._running: _Running | None = None
 
@@ -185,11 +176,9 @@ class OverlayServer:
             body = holding.chunk_hashes
         return bytes_answer(body, content_type="application/octet-stream", headers={"ETag": f'"{root}{suffix}"'})
 
-    def _caller(self, request: web.BaseRequest) -> Caller:
+    def _caller(self, request: web.BaseRequest) -> PeerId:
         """Who asks, proven by the signature; raises RefusedError 401."""
         values = request.headers.getall("Authorization", [])
-        if not values and self._open_to_all:
-            return Caller(name=f"anon:{request.remote}", anonymous=True)
         now = self._clock.wall()
         if len(values) != 1:
             raise _unauthorized("a request for what is held here carries one signature")
@@ -201,7 +190,7 @@ class OverlayServer:
             raise _unauthorized(error.message) from error
         if not self._replays.admit(signed.peer, signed.nonce, signed_unix_s=signed.unix_s, now_unix_s=now):
             raise _unauthorized("this signature has been used before")
-        return Caller(name=signed.peer, anonymous=False)
+        return signed.peer
 
     # ---- what is answered; all but the first block -------------------------------------------------------------------
 

@@ -11,14 +11,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor, Future
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import assert_never
 
 from aiohttp import web
 
 from reconciler.clock import Clock
 from reconciler.errors import FileBusyError
-from reconciler.ids import Root
+from reconciler.ids import PeerId, Root
 from reconciler.library.index import LibraryIndex
 from reconciler.overlay.answers import RETRY_FULL_S, RETRY_NO_SLOT_S, RefusedError, blob_headers
 from reconciler.overlay.blob import Blob
@@ -33,15 +32,6 @@ BLOCK_BYTES_MIN = 16 * 1024
 
 # A peer that has not taken a block after this long (below 9 kB/s) holds a slot that others wait for.
 BLOCK_S_MAX = 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """Whoever asks, as fairness knows it."""
-
-    name: str
-    """The peer id, or `anon:<address>`."""
-    anonymous: bool
 
 
 class Uploads:
@@ -61,9 +51,9 @@ class Uploads:
         """Slots taken."""
         return self._slots.taken
 
-    async def send(self, request: web.BaseRequest, root: Root, caller: Caller) -> web.StreamResponse:
+    async def send(self, request: web.BaseRequest, root: Root, caller: PeerId) -> web.StreamResponse:
         """Answer a request for a blob; raises RefusedError, or what LibraryIndex.open raises."""
-        match self._slots.take(caller.name, anonymous=caller.anonymous):
+        match self._slots.take(caller):
             case "no slot for you":
                 headers = {"Retry-After": str(RETRY_NO_SLOT_S)}
                 raise RefusedError(429, "you are being sent as much at once as one peer may have", headers)
@@ -77,7 +67,7 @@ class Uploads:
             async with self._opened(root) as blob:
                 return await self._send(request, blob)
         finally:
-            self._slots.give_back(caller.name)
+            self._slots.give_back(caller)
 
     async def _send(self, request: web.BaseRequest, blob: Blob) -> web.StreamResponse:
         size = blob.holding.size

@@ -12,20 +12,13 @@ NOW = 1_790_000_000
 def test_a_peer_has_its_own_slots():
     """Beyond them it is refused while others are served."""
     slots = Slots(UploadLimits(slots=3, slots_per_peer=2))
-    assert [slots.take("a", anonymous=False) for _ in range(3)] == ["granted", "granted", "no slot for you"]
-    assert slots.take("b", anonymous=False) == "granted"
-    assert slots.take("c", anonymous=False) == "full"
-    assert slots.take("a", anonymous=False) == "no slot for you"
+    assert [slots.take("a") for _ in range(3)] == ["granted", "granted", "no slot for you"]
+    assert slots.take("b") == "granted"
+    assert slots.take("c") == "full"
+    assert slots.take("a") == "no slot for you"
     slots.give_back("a")
-    assert slots.take("c", anonymous=False) == "granted"
+    assert slots.take("c") == "granted"
     assert slots.taken == 3
-
-
-def test_the_unsigned_have_one_slot():
-    """The lowest class."""
-    slots = Slots(UploadLimits(slots=8, slots_per_peer=4))
-    assert slots.take("anon:1", anonymous=True) == "granted"
-    assert slots.take("anon:1", anonymous=True) == "no slot for you"
 
 
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from("abcd"))))
@@ -36,7 +29,7 @@ def test_slots_are_never_overdrawn(steps):
     held = dict.fromkeys("abcd", 0)
     for take, name in steps:
         if take:
-            held[name] += slots.take(name, anonymous=False) == "granted"
+            held[name] += slots.take(name) == "granted"
         elif held[name]:
             slots.give_back(name)
             held[name] -= 1

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 from loguru import logger
-from overlay_world import SERVER, RawClient, content, hold, open_files_named, serving, with_client
+from overlay_world import SERVER, RawClient, content, hold, open_files_named, serving, turns_until, with_client
 
 from reconciler.clock import SystemClock
 from reconciler.library.index import LibraryIndex
@@ -103,14 +103,11 @@ def test_a_burst_of_one_address_is_bounded(index, monkeypatch):
         server = OverlayServer(SERVER, index, UploadLimits(), SystemClock())
         port = await server.start("127.0.0.1", 0)
         with connected(port, 40) as connections:
-            while sum(map(is_closed, connections)) < 37:
-                await asyncio.sleep(0)
+            await turns_until(lambda: sum(map(is_closed, connections)) >= 37)
             for _ in range(100):
                 await asyncio.sleep(0)
             assert sum(map(is_closed, connections)) == 37
-        handshakes = server._running.listener._handshakes
-        while handshakes:
-            await asyncio.sleep(0)
+        await turns_until(lambda: not server._running.listener._handshakes)
         await server.stop()
 
     asyncio.run(asyncio.wait_for(main(), 60))
@@ -126,8 +123,7 @@ def test_a_burst_does_not_hold_up_the_loop(index, monkeypatch):
                 for _ in range(20):
                     await asyncio.sleep(0)
                 assert not all(map(is_closed, connections))
-                while not all(map(is_closed, connections)):
-                    await asyncio.sleep(0)
+                await turns_until(lambda: all(map(is_closed, connections)))
 
     asyncio.run(asyncio.wait_for(main(), 60))
 
