@@ -22,6 +22,9 @@ PROBLEMS_MAX = 100
 # How much of a value is quoted in a message; enough to recognise it, too little to flood a terminal.
 QUOTED_CHARS_MAX = 40
 
+# A message with a path or two in it is some 200; it is told whole.
+MESSAGE_CHARS_MAX = 500
+
 # C0 and C1 control characters, DEL, the line and paragraph separators (YAML 1.1 breaks lines there, 1.2 does not), the
 # byte order mark, lone surrogates and non-characters: what is shown, logged or stored must hold none of them.
 _LINE_SPACE = r"\t\n\r"
@@ -109,9 +112,18 @@ def pointer_of(path: Path) -> str:
 
 
 def printable(text: str) -> str:
-    """Shorten a text of unknown origin, and escape what cannot be shown."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:QUOTED_CHARS_MAX])
-    return shown + ("..." if len(text) > QUOTED_CHARS_MAX else "")
+    """Shorten a text of unknown origin to what is quoted of it, and escape what cannot be shown."""
+    return _cut(text, QUOTED_CHARS_MAX)
+
+
+def one_line(message: str) -> str:
+    """A message for a log, which may quote strangers: whole, with what cannot be shown escaped."""
+    return _cut(message, MESSAGE_CHARS_MAX)
+
+
+def _cut(text: str, chars_max: int) -> str:
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:chars_max])
+    return shown + ("..." if len(text) > chars_max else "")
 
 
 def in_order(problems: Sequence[Problem]) -> tuple[Problem, ...]:

@@ -7,7 +7,6 @@ import asyncio
 
 from loguru import logger
 
-from reconciler.manifests.document import printable
 from reconciler.reconcile.conflict_copies import settle
 from reconciler.reconcile.means import Means
 from reconciler.reconcile.observe import look_at
@@ -43,7 +42,7 @@ class Beside:
             # The status went with the old version.
             means.finaliser.leave(original, keep_result=False)
             means.ledger.add(original, Priority.EDIT)
-            logger.bind(path=original, copy=printable(path)).info("edit of another machine merged into the manifest")
+            logger.bind(path=original, copy=path).info("edit of another machine merged into the manifest")
         if settled.message and settled.message not in means.ledger.conflicts_of(original):
             logger.bind(path=original, why=settled.message).warning(
                 "Syncthing kept two versions of a manifest; take what is right into the one, remove the other"
@@ -64,7 +63,7 @@ class Beside:
         ledger = means.ledger
         if job_id is not None and (ledger.registry.path_of(job_id) or ledger.dependencies.dependants_of(job_id)):
             # Judged by what stands in the database, so it must stand there first.
-            await asyncio.to_thread(means.sights.take_unsaved())
+            await asyncio.to_thread(means.sights.save)
             ledger.wake(job_id, Priority.ENGINE)
             ledger.wake_dependants(job_id)
         return ""

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.errors import FileBusyError, InvalidInputError
-from reconciler.manifests.document import printable
 from reconciler.manifests.files import read_file, rewrite
 from reconciler.manifests.read import read_manifest
 from reconciler.manifests.splice import SpliceRefusedError, without_status
@@ -47,7 +46,7 @@ def settle(copy: Path, original: Path, *, store: JobStore, node: Node) -> Settle
         return Settled(mark=there.mark)
     match _judged(here, there, store):
         case Apart(why=why):
-            return Settled(message=f"{printable(copy.name)}: {why}", mark=there.mark)
+            return Settled(message=f"{copy.name}: {why}", mark=there.mark)
         case Equal():
             return _removed(copy, there.document, merged=False)
         case Merged(document=document):

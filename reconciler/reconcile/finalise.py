@@ -13,7 +13,7 @@ from loguru import logger
 from reconciler.clock import Clock
 from reconciler.config import StatusMode
 from reconciler.errors import DiskError, ExitCode, InvalidInputError, ReconcilerError, UnsafePathError
-from reconciler.manifests.document import printable
+from reconciler.manifests.document import one_line
 from reconciler.manifests.files import (
     FallBack,
     NotSupportedHereError,
@@ -129,12 +129,12 @@ class Finaliser:
                 if not await self._waits_for_editor(path, status):
                     await self._write(path, status)
             except (ReconcilerError, OSError) as error:
-                logger.bind(path=path, why=printable(str(error))).warning("status not written before the end")
+                logger.bind(path=path, why=one_line(str(error))).warning("status not written before the end")
         self._deferred.clear()
         try:
             await asyncio.to_thread(self._sidecars.flush)
         except DiskError as error:
-            self._say_once("status not written beside the manifests", why=printable(error.message))
+            self._say_once("status not written beside the manifests", why=one_line(error.message))
 
     def leave(self, path: str, *, keep_result: bool) -> None:
         """Forget a file that is not in `jobs/active` any more; with `keep_result`, not how it ended."""
@@ -207,14 +207,14 @@ class Finaliser:
             return await asyncio.to_thread(self._sidecars.settle, report_of(observed, status))
         except DiskError as error:
             # The job goes on without; a manifest that can be written has its status there.
-            self._say_once("status not written beside the manifests", why=printable(error.message))
+            self._say_once("status not written beside the manifests", why=one_line(error.message))
             return PROGRESS_S
 
     def _refuse(self, path: str, why: str) -> None:
         """Say once for each reason that a file goes without status; the job goes on."""
         if self._refusals.get(path) != why:
             self._refusals[path] = why
-            logger.bind(path=path, why=printable(why)).warning(
+            logger.bind(path=path, why=one_line(why)).warning(
                 "status not written into the manifest; it is in jobs/status"
             )
 
@@ -243,7 +243,7 @@ class Finaliser:
             path=result.path,
             state=result.state.value,
             reason=reasons[0] if reasons else "",
-            message=printable(result.message),
+            message=one_line(result.message),
         )
         line.log("WARNING" if result.stalled else "INFO", "job reconciled")
 

@@ -33,13 +33,14 @@ class Holds:
         """Everything is held back for this reason."""
         if self._said.get(reason) == message:
             return
-        self._said[reason] = message
-        logger.bind(reason=reason.value, why=message).warning("nothing is done for now")
         hold = Hold(reason=reason.value, since=self._clock.wall(), message=message)
         await asyncio.to_thread(self._store.hold, hold)
+        self._said[reason] = message
+        logger.bind(reason=reason.value, why=message).warning("nothing is done for now")
 
     async def over(self, reason: Reason) -> None:
         """It is over; nothing where it was not said."""
-        if self._said.pop(reason, None) is not None:
-            logger.bind(reason=reason.value).info("goes on")
+        if reason in self._said:
             await asyncio.to_thread(self._store.release, reason.value)
+            del self._said[reason]
+            logger.bind(reason=reason.value).info("goes on")

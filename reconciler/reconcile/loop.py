@@ -22,9 +22,9 @@ from loguru import logger
 
 from reconciler import __version__
 from reconciler.clock import Clock
-from reconciler.errors import ReconcilerError
+from reconciler.errors import DiskError, FileBusyError, ReconcilerError
 from reconciler.ids import JobId
-from reconciler.manifests.document import printable
+from reconciler.manifests.document import one_line
 from reconciler.musicbrainz.resolutions import ResolutionStore
 from reconciler.reconcile.absent import Absent
 from reconciler.reconcile.conditions import Reason
@@ -37,6 +37,7 @@ from reconciler.reconcile.observe import Folders, Observer
 from reconciler.reconcile.observed import Policy
 from reconciler.reconcile.passes import ENGINE_JOBS_MAX, Passes
 from reconciler.reconcile.perform import EnginePort, HookPort, LookUpPort, Performer, TracePort
+from reconciler.reconcile.put_off import PutOff
 from reconciler.reconcile.queue import Priority, WorkQueue
 from reconciler.reconcile.rescan import Rescan, is_confirmation
 from reconciler.reconcile.settling import Settling
@@ -58,6 +59,9 @@ _GIT_LOOK_S = 0.25
 
 # `git status` takes the index for a moment, too. What is over sooner than this is not worth a word.
 _GIT_PATIENCE_S = 2.0
+
+# How long the loop rests when its own disk refuses what it must note between two passes.
+_DISK_REST_S = 1.0
 
 # A job lets go of its files within a chunk's time; a disk that hangs must not hold up the end for ever.
 PART_S_MAX = 10.0
@@ -136,6 +140,7 @@ class Reconciler:
         self._listed = False
         self._stopping = False
         self._once = False
+        self._put_off = PutOff()
         self.tally = LoopTally()
 
     @property
@@ -185,23 +190,40 @@ class Reconciler:
         await self._rescan.recall(self._surroundings.store, rules=_rules_of(self._policy), once=once)
         try:
             while not self._stopping:
-                now = self._clock.monotonic()
-                if self._git_since is None and (now >= self._rescan.at or absent.wants_listing):
-                    absent.wants_listing = False
-                    await self._look(watch)
-                await self._settling.settle(now)
-                key = self._ledger.queue.take(now) if await self._may_act(now) else None
-                if key is not None:
-                    await self._work(passes, key)
-                elif once and self._is_settled(now):
-                    break
+                try:
+                    if not await self._turn(passes, absent, watch):
+                        break
+                except (DiskError, FileBusyError, OSError) as error:
+                    if once:
+                        raise
+                    self._put_off.say("", error, again_s=_DISK_REST_S)
+                    await self._wakeup.wait(_DISK_REST_S)
                 else:
-                    await self._wakeup.wait(max(0.0, self._next_time() - now))
+                    self._put_off.over("")
         finally:
             await asyncio.to_thread(watch.stop)
-            await asyncio.to_thread(self._sights.take_unsaved())
+            await self._save_sights()
         await self._flush()
         return self._finaliser.result(listed=self._listed and self._git_since is None)
+
+    async def _turn(self, passes: Passes, absent: Absent, watch: Watch) -> bool:
+        """Do what is due, or sleep until something is; False where a run `once` is over.
+
+        Raises DiskError, FileBusyError or OSError where what lies between two passes cannot be noted.
+        """
+        now = self._clock.monotonic()
+        if self._git_since is None and (now >= self._rescan.at or absent.wants_listing):
+            absent.wants_listing = False
+            await self._look(watch)
+        await self._settling.settle(now)
+        key = self._ledger.queue.take(now) if await self._may_act(now) else None
+        if key is not None:
+            await self._work(passes, key)
+        elif self._once and self._is_settled(now):
+            return False
+        else:
+            await self._wakeup.wait(max(0.0, self._next_time() - now))
+        return True
 
     async def part(self) -> None:
         """Have the engine let go of every job, and say in each file how far it came; after `run`."""
@@ -217,7 +239,7 @@ class Reconciler:
             try:
                 await self._passes.part(path)
             except (ReconcilerError, OSError) as error:
-                logger.bind(path=path, why=printable(str(error))).warning("status not written before the end")
+                logger.bind(path=path, why=one_line(str(error))).warning("status not written before the end")
         await self._flush()
 
     async def _flush(self) -> None:
@@ -258,14 +280,14 @@ class Reconciler:
         except (ReconcilerError, OSError) as error:
             result = "error"
             again_s = queue.retry(path, now=self._clock.monotonic(), chance=self._surroundings.chance())
-            why = printable(str(error))
-            logger.bind(path=path, why=why, again_s=round(again_s, 2)).debug("pass put off")
+            self._put_off.say(path, error, again_s=again_s)
         except Exception as mistake:  # noqa: BLE001 - one of the outermost loops: a mistake in one job must not stop the others
             result = "mistake"
             queue.retry(path, now=self._clock.monotonic(), chance=self._surroundings.chance())
             logger.bind(path=path).opt(exception=mistake).error("pass ended by a program error")
         else:
             queue.forget(path)
+            self._put_off.over(path)
             if git_work:
                 result = "git"
                 self._git_since = self._clock.monotonic()
@@ -273,10 +295,17 @@ class Reconciler:
         finally:
             queue.done(path)
             self.tally.ended(result, self._clock.monotonic() - began)
-        await self._rescan.review()
         self._let_next_start()
+        await self._rescan.review()
         if self._sights.unsaved >= UNSAVED_MAX:
-            await asyncio.to_thread(self._sights.take_unsaved())
+            await asyncio.to_thread(self._sights.save)
+
+    async def _save_sights(self) -> None:
+        """Before the end: what cannot be saved is looked at once more by the next process."""
+        try:
+            await asyncio.to_thread(self._sights.save)
+        except (DiskError, FileBusyError) as error:
+            logger.bind(why=one_line(error.message)).warning("what was seen of manifests is not saved")
 
     async def _look(self, watch: Watch) -> None:
         """Look through the folders; and at every job of the engine, whose news may have been lost."""
@@ -292,8 +321,8 @@ class Reconciler:
             return True
         git_work = await asyncio.to_thread(self._folders.git_work, self._clock.wall())
         if not git_work:
-            self._git_since = None
             await self._holds.over(Reason.MERGE_IN_PROGRESS)
+            self._git_since = None
             # What was missed while git had it away was not missing.
             self._ledger.missing.restart(now)
             self._rescan.soon()

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from reconciler.clock import Clock
-from reconciler.reconcile.actions import Decision
+from reconciler.errors import InvalidInputError
+from reconciler.reconcile.actions import CancelChild, Decision, WriteChild
 from reconciler.reconcile.echoes import Echoes
 from reconciler.reconcile.ending import ending_of
 from reconciler.reconcile.finalise import Finaliser
@@ -48,15 +49,25 @@ class Means:
         """Store what a decision changes of the record, then perform its actions.
 
         `of` is what it was decided on: hooks are told of an end. None = a manifest that is gone, whose end is nobody's.
+        Raises what an action raises.
         """
         if decision.record is not None:
             told = self._told(of, decision.record) if decision.finished and of is not None else ()
             await self.performer.store(decision.record, finished=decision.finished, told=told)
             if told:
                 self.hooks.wake()
+        refused: InvalidInputError | None = None
         for action in decision.actions:
-            if other := await self.performer.perform(action, path):
-                self.ledger.add(other, Priority.EDIT)
+            try:
+                if other := await self.performer.perform(action, path):
+                    self.ledger.add(other, Priority.EDIT)
+            except InvalidInputError as error:
+                if not isinstance(action, WriteChild | CancelChild):
+                    raise
+                # One manifest that cannot be changed holds up no other.
+                refused = refused or error
+        if refused is not None:
+            raise refused
 
     def _told(self, observed: Observed, record: JobRecord) -> tuple[Delivery, ...]:
         ending = ending_of(observed, record, self.policy, now=self.clock.wall())

@@ -6,9 +6,8 @@ Never: decides which are wanted (reconcile.expand).
 Every function waits for the disk.
 """
 
-from contextlib import suppress
-
-from reconciler.manifests.edit import set_field
+from reconciler.errors import InvalidInputError
+from reconciler.manifests.edit import EditRefusedError, set_field
 from reconciler.manifests.files import make_new, move_into, rewrite
 from reconciler.reconcile.actions import CancelChild, WriteChild
 from reconciler.reconcile.observe import Folders
@@ -42,10 +41,14 @@ def write_child(folders: Folders, store: JobStore, step: WriteChild) -> str:
 def cancel_child(folders: Folders, store: JobStore, step: CancelChild) -> str:
     """Write into a child's manifest that it is to end; gives its path. One that is not there needs no end.
 
-    Raises EditRefusedError where somebody has written the file in a way that leaves no exact place for it.
+    Raises InvalidInputError where somebody has written the file in a way that leaves no exact place for it.
     """
-    with suppress(FileNotFoundError):
+    try:
         rewrite(folders.at(step.path), lambda data: set_field(data, ("spec", "desired_state"), "cancelled"))
+    except FileNotFoundError:
+        pass
+    except EditRefusedError as refusal:
+        raise InvalidInputError(f"{step.path} is to be cancelled: {refusal.message}", hint=refusal.hint) from refusal
     store.leave_child(step.owner, step.job_id)
     return step.path
 

@@ -12,7 +12,7 @@ from loguru import logger
 
 from reconciler.clock import Clock
 from reconciler.ids import JobId
-from reconciler.manifests.document import printable
+from reconciler.manifests.document import one_line
 from reconciler.manifests.files import recover_displaced
 from reconciler.reconcile.conditions import Reason
 from reconciler.reconcile.decide import GONE_GRACE_S
@@ -119,11 +119,19 @@ class Rescan:
         A changed file that may be our own writing (`is_own`) is given to `unsettled`; all others go into the queue.
         """
         began = self._clock.monotonic()
+        self._at = float("inf")
+        try:
+            return await self._looked(watch, began, is_own=is_own, unsettled=unsettled)
+        finally:
+            self._rest(began, watch)
+
+    async def _looked(
+        self, watch: Watch, began: float, *, is_own: Callable[[str], bool], unsettled: Callable[[str], None]
+    ) -> bool:
         await asyncio.to_thread(watch.rearm)
         found = await self._list(self._folders.active, self._sights.active, known=self._ledger.registry.paths)
         if found is None:
             self._away_since = began if self._away_since is None else self._away_since
-            self._rest(began, watch)
             return False
         self._away_since = None
         for path in (*found.changed, *found.copies):
@@ -138,8 +146,7 @@ class Rescan:
             await self._confirm()
         await self.review()
         await self._look_at_completed()
-        await asyncio.to_thread(self._sights.take_unsaved())
-        self._rest(began, watch)
+        await asyncio.to_thread(self._sights.save)
         return True
 
     async def review(self) -> None:
@@ -200,15 +207,17 @@ class Rescan:
         now = self._clock.monotonic()
         usual_s = self._policy.rescan_s if watch.hears else self._policy.poll_s
         cost_s = now - began
-        self._at = now + max(usual_s, cost_s * _REST_PER_COST)
+        # What was lost while the folder was looked through may lie where the look had been already.
+        lost = self._at < float("inf")
         self._not_before = now + cost_s * _PAUSE_PER_COST
+        self._at = self._not_before if lost else now + max(usual_s, cost_s * _REST_PER_COST)
 
 
 def _recover(folders: Folders) -> None:
     # In the other two lie copies that were not finished.
     for folder in (folders.active, folders.completed, folders.status):
         for found in recover_displaced(folder) if folder.is_dir() else ():
-            logger.bind(path=printable(found.name)).warning("an edit that a crash had displaced was recovered")
+            logger.bind(path=one_line(found.name)).warning("an edit that a crash had displaced was recovered")
 
 
 def is_confirmation(path: str) -> bool:

@@ -3,13 +3,12 @@
 Owns: the marks by which an unchanged file is known, and when they are made durable. Never: looks at a file, or decides
 what an unchanged one needs.
 
-The disk's copy may lag behind or be lost: then a file is looked at once more. Only `load` and the returned write wait
-for the disk; everything else is for the loop's thread.
+The disk's copy may lag behind or be lost: then a file is looked at once more. Only `load` and `save` wait for the disk,
+in a thread, while the loop waits for them; everything else is for the loop's thread.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 from reconciler.state.sightings import CompletedManifest, Sighting, SightingStore
 
@@ -94,14 +93,12 @@ class Sights:
         """How much waits to be made durable."""
         return len(self._unsaved) + len(self._unsaved_marks) + len(self._unsaved_completed) + len(self._unsaved_gone)
 
-    def take_unsaved(self) -> Callable[[], None]:
-        """Give what waits as one write, to be called in a thread that may wait; it waits no more."""
-        write = partial(
-            self._store.put,
+    def save(self) -> None:
+        """Make durable what waits; what the disk refuses goes on waiting. Raises DiskError, FileBusyError."""
+        self._store.put(
             tuple(self._unsaved.values()),
-            marks=dict(self._unsaved_marks),
+            marks=self._unsaved_marks,
             completed=tuple(self._unsaved_completed.values()),
-            gone=frozenset(self._unsaved_gone),
+            gone=self._unsaved_gone,
         )
         self._unsaved, self._unsaved_marks, self._unsaved_completed, self._unsaved_gone = {}, {}, {}, set()
-        return write

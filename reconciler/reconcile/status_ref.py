@@ -20,7 +20,7 @@ from loguru import logger
 
 from reconciler.errors import ReconcilerError
 from reconciler.manifests.block import Field, lines_of, status_fields
-from reconciler.manifests.document import printable
+from reconciler.manifests.document import one_line, printable
 from reconciler.manifests.model import JobState
 from reconciler.reconcile.git_program import GitProgram
 from reconciler.reconcile.status import status_of
@@ -111,7 +111,7 @@ class StatusRef:
         except (ReconcilerError, OSError) as error:
             why = error.message if isinstance(error, ReconcilerError) else str(error)
             if why != self._refused:
-                logger.bind(ref=self.ref, why=printable(why)).warning("status not committed")
+                logger.bind(ref=self.ref, why=one_line(why)).warning("status not committed")
             self._refused = why
             return None
         self._refused = ""

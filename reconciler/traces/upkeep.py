@@ -8,7 +8,7 @@ import asyncio
 from loguru import logger
 
 from reconciler.clock import Clock
-from reconciler.errors import DiskError
+from reconciler.errors import DiskError, FileBusyError
 from reconciler.traces.store import TraceStore
 
 # How long an event may wait in memory. Long enough that a fast download is written in large batches, short enough that
@@ -26,9 +26,9 @@ async def keep_writing(traces: TraceStore) -> None:
         await asyncio.sleep(WRITE_EVERY_S)
         try:
             await asyncio.to_thread(traces.write_waiting)
-        except DiskError as error:
+        except (DiskError, FileBusyError) as error:
             if not failing:  # said once, not four times a second; the events wait in their bounded buffer
-                logger.bind(why=error.message).error("the trace cannot be written; free some space")
+                logger.bind(why=error.message).error("the trace cannot be written for now")
             failing = True
         else:
             failing = False
@@ -39,7 +39,7 @@ async def keep_purging(traces: TraceStore, clock: Clock) -> None:
     while True:
         try:
             await purge_old(traces, now_ms=int(clock.wall() * 1000))
-        except DiskError as error:
+        except (DiskError, FileBusyError) as error:
             logger.bind(why=error.message).error("old events cannot be deleted; it is tried again in a day")
         await asyncio.sleep(PURGE_EVERY_S)
 

@@ -94,7 +94,7 @@ def test_edits_of_one_field_are_kept_and_told(pair):
     """Both values, and the name of the copy."""
     pair.acted_on(release(JOB))
     message = kept(pair, release(JOB, title="Glider"), release(JOB, title="Tremolo"))
-    for text in (pair.copy.name[:20], "spec.title", "'Glider'", "'Tremolo'"):
+    for text in (f"{pair.copy.name}: ", "spec.title", "'Glider'", "'Tremolo'"):
         assert text in message
 
 

@@ -134,6 +134,7 @@ class TestReadOnlyInput:
         said = [pairs for message, pairs in log_lines if "not written into the manifest" in message]
         assert len(said) == 1
         assert "braces" in said[0]["why"]
+        assert not said[0]["why"].endswith("...")
         desk.manifest.write_text(release(JOB))
         desk.time.now = 120.0
         desk.finish(status(JobState.FAILED))

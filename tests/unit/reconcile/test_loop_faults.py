@@ -1,14 +1,15 @@
 """The loop when things go wrong: crashes at every step, and jobs that fail."""
 
 import asyncio
+import contextlib
 import itertools
 from dataclasses import replace
 
 from reconcile_builders import JOB
-from reconcile_world import Script, World, job_id_of, release
+from reconcile_world import NoWatch, Script, World, job_id_of, release
 
 from reconciler.engine.order import HeldUp
-from reconciler.errors import ExitCode
+from reconciler.errors import DiskFullError, ExitCode
 from reconciler.manifests.model import JobState
 from reconciler.reconcile.conditions import Reason
 from reconciler.traces.model import EventType
@@ -234,3 +235,73 @@ def test_a_disk_that_is_mended_leaves_no_trace_in_the_file(world):
     world.restart()
     assert world.once().exit_code is ExitCode.OK
     assert "DiskFull" not in world.folders.completed.joinpath("a.yml").read_text()
+
+
+def fill(world):
+    """Leave no room for another row in the state database: to SQLite, and so to us, the disk is full."""
+    allow_pages(world, 1)
+    row = "INSERT INTO musicbrainz_answers VALUES (hex(randomblob(20)), 200, zeroblob(?), 0)"
+    for size in (4000, 400, 4):
+        with contextlib.suppress(DiskFullError):
+            while True:
+                world.database.write(lambda connection, size=size: connection.execute(row, (size,))).result()
+
+
+def allow_pages(world, count):
+    """Let the state database have so many pages, or as many as it has."""
+    query = f"PRAGMA max_page_count = {count}"
+    world.database.write(lambda connection: connection.execute(query).fetchone()).result()
+
+
+MANY = [f"01HRQ4GSX9K47J7M5FK7VW8{n:03}" for n in range(50)]
+
+
+def test_a_state_disk_that_is_full_is_waited_for(world, log_lines):
+    """Nothing can be noted for minutes; why is said once, the daemon goes on, and with room again all is noted."""
+    world.run_for(5)
+    fill(world)
+    for job_id in MANY:
+        world.write(f"{job_id}.yml", release(job_id, extra="  suspend: true\n"))
+    world.run_for(40)
+    assert len(world.store.all()) < len(MANY)
+    [why] = [pairs["why"] for text, pairs in log_lines if text == "cannot go on for now; it is tried again and again"]
+    assert "database or disk is full" in why
+    assert "check free space" in why
+    allow_pages(world, 1_000_000)
+    world.run_for(60)
+    assert len(world.store.all()) == len(MANY)
+
+
+def test_with_a_full_state_disk_the_end_still_comes(world):
+    """A daemon that is asked to stop does, and what it could not note waits for the next one."""
+    world.run_for(5)
+    fill(world)
+    for job_id in MANY:
+        world.write(f"{job_id}.yml", release(job_id, extra="  node: other\n"))
+    world.run_for(60)
+    seen = []
+    world.sightings.each(seen.append)
+    assert len(seen) < len(MANY)
+    world.restart()
+    world.run_for(60)
+    world.sightings.each(seen.append)
+    assert {each.job_id for each in seen} == set(MANY)
+
+
+def test_what_is_lost_while_the_folder_is_looked_through_is_looked_for_at_once(world):
+    """Whoever lists the files may have passed the one that changed: a second look comes before the usual time."""
+    world.close()
+    looks = []
+
+    class LosingWatch(NoWatch):
+        def __init__(self, root, folders, heard):
+            self.heard = heard
+
+        def rearm(self):
+            looks.append(world.time.now)
+            if len(looks) == 1:
+                self.heard.lost()
+
+    world.open(make_watch=LosingWatch)
+    world.run_for(20)
+    assert looks == [0.0, 0.0]

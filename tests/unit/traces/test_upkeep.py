@@ -1,6 +1,7 @@
 """What goes on beside the jobs: writing and purging."""
 
 import asyncio
+import sqlite3
 from contextlib import suppress
 
 import pytest
@@ -57,6 +58,24 @@ def test_events_are_brought_to_the_disk_by_themselves(virtual_loop, store, datab
 
     virtual_loop.run(both())
     assert TraceReader(database).events(JOB) == [event(number) for number in range(3)]
+
+
+def test_a_database_that_another_holds_is_waited_for(virtual_loop, store, database):
+    """A backup has it locked for longer than a write waits; the events are written when it is over."""
+    holder = sqlite3.connect(database.path, isolation_level=None, check_same_thread=False)
+    database.write(lambda connection: connection.execute("PRAGMA busy_timeout = 1").fetchone()).result()
+    holder.execute("BEGIN IMMEDIATE")
+
+    async def let_go():
+        store.report(event(1))
+        await asyncio.sleep(3 * WRITE_EVERY_S)
+        holder.close()
+
+    async def both():
+        await asyncio.gather(beside(keep_writing(store), 5 * WRITE_EVERY_S), let_go())
+
+    virtual_loop.run(both())
+    assert [each.job_id for each in TraceReader(database).events(JOB)] == [JOB]
 
 
 def test_a_disk_that_refuses_is_tried_again(virtual_loop, store, database, tmp_path):
