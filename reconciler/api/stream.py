@@ -121,11 +121,12 @@ class EventStream(Response):
                 word = {"reason": "too far behind", "events": newest - place, "after": place}
                 await send.text(f"id: {newest}\nevent: dropped\ndata: {json.dumps(word)}\n\n", last=True)
                 return
-            place, text = await self._page(place)
-            if text:
-                await send.text(text)
+            page = await self._page(place, newest)
+            place = page.place
+            if page.text:
+                await send.text(page.text)
                 quiet_s = 0.0
-            else:
+            elif not page.is_full:
                 quiet_s += LOOK_S
                 await _pause(gone)
             if quiet_s >= HEARTBEAT_S:
@@ -135,14 +136,33 @@ class EventStream(Response):
             newest = await self._means.beside(self._tail.newest)
         await send.text("event: closing\ndata: {}\n\n", last=True)
 
-    async def _page(self, place: int) -> tuple[int, str]:
-        """The next events as text, and the place behind them."""
+    async def _page(self, place: int, newest: int) -> "_Page":
+        """The next events behind `place`; `newest` was there before they were asked for."""
         follow = self._follow
         found = await self._means.beside(
             lambda: self._tail.after(place, limit=PAGE_EVENTS, job_id=follow.job_id),
         )
         wanted = [(at, event) for at, event in found if not follow.types or event.type in follow.types]
-        return (found[-1][0] if found else place), "".join(_frame(at, event) for at, event in wanted)
+        is_full = len(found) == PAGE_EVENTS
+        last = found[-1][0] if found else place
+        return _Page(
+            # Past what other jobs had, too: else who follows a quiet job falls behind without missing anything.
+            place=last if is_full else max(last, newest),
+            text="".join(_frame(at, event) for at, event in wanted),
+            is_full=is_full,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Page:
+    """Some events, as they are sent."""
+
+    place: int
+    """Everything up to here has been looked at."""
+    text: str
+    """Empty = none that the reader wants."""
+    is_full: bool
+    """Whether there may be more already."""
 
 
 class _Patient:

@@ -6,6 +6,7 @@ import socket
 import pytest
 from api_world import START_S_MAX, served
 
+from reconciler.api import stream
 from reconciler.api.stream import StreamBounds
 from reconciler.ids import JobId
 from reconciler.manifests.model import JobType
@@ -141,6 +142,34 @@ def test_who_follows_one_job_or_some_types_hears_no_others(world):
         tell(world, "other type", kind=EventType.JOB_START)
         tell(world, "mine")
         assert reader.data()["action"] == "mine"
+
+
+def test_who_follows_a_quiet_job_falls_behind_nothing(world, monkeypatch):
+    """However much happens in other jobs: its place moves on past that, and it is not let go."""
+    monkeypatch.setattr(stream, "HEARTBEAT_S", 0.01)
+    monkeypatch.setattr(stream, "LOOK_S", 0.01)
+    with Reader(world, f"?job_id={JOB}") as reader:
+        for _ in range(3):
+            tell(world, *map(str, range(BOUNDS.behind_events - 10)), job_id=OTHER)
+            newest = world.get(f"/api/jobs/{OTHER}/events?limit=1000").json()["cursor"]
+            heartbeats = (reader.frame() for _ in range(1000))
+            assert newest in (heard["id"] for heard in heartbeats if "event" not in heard)
+        tell(world, "mine")
+        heard = next(frame for frame in (reader.frame() for _ in range(1000)) if "event" in frame)
+    assert (heard["event"], json.loads(heard["data"])["action"]) == ("PeerConnected", "mine")
+
+
+def test_events_that_a_reader_does_not_want_do_not_slow_it_down(world):
+    """A page of them is followed by the next at once: one that is far behind is there within moments."""
+    tell(world, "first")
+    start = world.get(f"/api/jobs/{JOB}/events").json()["cursor"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream, "PAGE_EVENTS", 2)
+        patch.setattr(stream, "LOOK_S", 60.0)
+        tell(world, *map(str, range(BOUNDS.behind_events - 5)), kind=EventType.JOB_START)
+        tell(world, "wanted")
+        with Reader(world, "?type=PeerConnected", last=start) as reader:
+            assert reader.data()["action"] == "wanted"
 
 
 def test_who_is_too_far_behind_is_told_and_let_go(world):
