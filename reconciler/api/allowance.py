@@ -25,7 +25,8 @@ READS = Rate(burst=200, per_s=50.0)
 # Each writes a file and waits for the disk. Batches have a route of their own.
 WRITES = Rate(burst=50, per_s=5.0)
 
-# A token has 256 random bits, so this is not what keeps it from being guessed: it keeps the log readable.
+# A token has 256 random bits, so this is not what keeps it from being guessed: it tells a program that goes on asking
+# with an old one to stop.
 WRONG_TOKENS = Rate(burst=20, per_s=0.2)
 
 
@@ -39,18 +40,11 @@ class Allowance:
 
     def take(self, address: str, now: float) -> float:
         """Count one request; 0.0 where it may be answered, else after how many seconds the next one may."""
-        left = self._left_for(address, now)
+        known, since = self._left.get(address, (float(self._rate.burst), now))
+        left = min(float(self._rate.burst), known + (now - since) * self._rate.per_s)
         allowed = left >= 1.0
         if address not in self._left and len(self._left) >= ADDRESSES_MAX:
             self._left.popitem(last=False)
         self._left[address] = (left - 1.0 if allowed else left, now)
         self._left.move_to_end(address)
         return 0.0 if allowed else (1.0 - left) / self._rate.per_s
-
-    def is_used_up(self, address: str, now: float) -> bool:
-        """Whether `take` would refuse now; counts nothing."""
-        return self._left_for(address, now) < 1.0
-
-    def _left_for(self, address: str, now: float) -> float:
-        left, since = self._left.get(address, (float(self._rate.burst), now))
-        return min(float(self._rate.burst), left + (now - since) * self._rate.per_s)

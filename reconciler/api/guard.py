@@ -89,7 +89,8 @@ class Guard:
         sending = _Sending(send)
         try:
             self._check(scope)
-            await self._app(scope, _Reading(receive).receive, sending.send)
+            reading = _Reading(receive, until_s=asyncio.get_running_loop().time() + BODY_S_MAX)
+            await self._app(scope, reading.receive, sending.send)
         except RefusedError as refusal:
             if sending.started:
                 raise
@@ -126,14 +127,12 @@ class Guard:
             raise RefusedError(HTTPStatus.FORBIDDEN, "this request was made by a page of another site")
 
     def _check_token(self, said: list[str], address: str) -> None:
-        now = self._monotonic()
-        if self._wrong_tokens.is_used_up(address, now):
-            raise _too_often(1 / self._rules.wrong_tokens.per_s)
         scheme, _, token = said[0].partition(" ") if len(said) == 1 else ("", "", "")
+        # Before the wrong ones are counted: a program with an old token must not lock out the others on its machine.
         if scheme.lower() == "bearer" and is_token(self._rules.token, token.strip()):
             return
-        if said:
-            self._wrong_tokens.take(address, now)
+        if said and (again_s := self._wrong_tokens.take(address, self._monotonic())):
+            raise _too_often(again_s)
         raise RefusedError(
             HTTPStatus.UNAUTHORIZED,
             "this request needs the token" if not said else "this is not the token",
@@ -160,8 +159,10 @@ def _check_body(headers: Headers) -> None:
 class _Reading:
     """Passes a body on as long as it is within its bounds."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, *, until_s: float) -> None:
+        """`until_s` is the loop's time by which all of it must have come, however steadily it drips."""
         self._receive = receive
+        self._until_s = until_s
         self._bytes = 0
         self._whole = False
 
@@ -169,7 +170,7 @@ class _Reading:
         if self._whole:
             return await self._receive()  # only that the other side has gone can follow
         try:
-            async with asyncio.timeout(BODY_S_MAX):
+            async with asyncio.timeout_at(self._until_s):
                 message = await self._receive()
         except TimeoutError:
             raise RefusedError(HTTPStatus.REQUEST_TIMEOUT, "the body did not come") from None

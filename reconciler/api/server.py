@@ -15,7 +15,7 @@ from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from reconciler.api.address import forget_address, keep_address
 from reconciler.api.ports import holder_of
@@ -116,16 +116,30 @@ class _Server(uvicorn.Server):
 
 
 class _Connection(H11Protocol):
-    """A connection that must come to the point."""
+    """A connection that must come to the point: with its first request, and with each that it begins later."""
+
+    _head_began_s: float | None = None
+    """When a head was begun that is not whole yet, or more of a body whose request was answered; the loop's time."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.loop.call_later(HEAD_S_MAX, self._close_if_silent)
+        self._await_head()
         taken = transport.get_extra_info("socket")
         if taken is not None:
             taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNTAKEN_MS_MAX)
 
-    def _close_if_silent(self) -> None:
-        cycle: object = self.cycle  # None until a request has begun, whatever its annotation says
-        if cycle is None and not self.transport.is_closing():
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        cycle: RequestResponseCycle | None = self.cycle  # None until a request has begun, whatever its annotation says
+        if cycle is not None and not cycle.response_complete:
+            self._head_began_s = None
+        elif self._head_began_s is None:
+            self._await_head()
+
+    def _await_head(self) -> None:
+        self._head_began_s = self.loop.time()
+        self.loop.call_later(HEAD_S_MAX, self._close_without_head, self._head_began_s)
+
+    def _close_without_head(self, began_s: float) -> None:
+        if self._head_began_s == began_s and not self.transport.is_closing():
             self.transport.close()

@@ -68,7 +68,7 @@ def test_a_burst_is_let_in_and_then_so_many_a_second():
     assert allowance.take("b", 10.0) == 0.0
     assert allowance.take("a", 11.0) == 1.0
     assert allowance.take("a", 12.0) == 0.0
-    assert not allowance.is_used_up("a", 1000.0)
+    assert [allowance.take("a", 1000.0) for _ in range(3)] == [0.0, 0.0, 2.0]
 
 
 def test_addresses_are_forgotten_before_they_fill_the_memory():
