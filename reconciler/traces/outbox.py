@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.errors import ReconcilerError, UnsafePathError, disk_refusal
+from reconciler.errors import DiskError, ReconcilerError, UnsafePathError, disk_refusal
 from reconciler.ids import JobId, is_job_id
 from reconciler.state.database import Database, damaged
 from reconciler.traces.session_log import line_of_row
@@ -99,7 +99,8 @@ class SessionLogs:
     def _append_to(self, descriptor: int, position: LogPosition, path: Path, logged_rowid: int = 0) -> LogPosition:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise UnsafePathError(f"the session log {path} is not a regular file", hint="move it aside")
+            # Not an unsafe path, which would end the daemon: who put it there moves it away, and the lines follow.
+            raise DiskError(f"the session log {path} is not a regular file", hint="move it aside; the lines follow")
         if found.st_size < position.bytes:
             position, logged_rowid = LogPosition(job_id=position.job_id), 0
         if found.st_size > position.bytes:

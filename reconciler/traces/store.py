@@ -184,14 +184,15 @@ class TraceStore:
         with self._lock:
             batch = list(islice(self._buffer, EVENTS_PER_TRANSACTION))
         limits = {job_id: self._limit_of(job_id) for job_id in {event.job_id for event in batch}}
-        self._rows = [row_of(kept) for event in batch for kept in limits[event.job_id].take(event)]
+        # Behind what another thread could not write meanwhile (flush_job).
+        self._rows += [row_of(kept) for event in batch for kept in limits[event.job_id].take(event)]
         with self._lock:
             for _ in batch:
                 self._buffer.popleft()
         self._write_rows()
 
     def _close_sums(self) -> None:
-        self._rows = [row_of(kept) for limit in self._limits.values() for kept in limit.close()]
+        self._rows += [row_of(kept) for limit in self._limits.values() for kept in limit.close()]
         self._write_rows()
         if len(self._limits) > LIMITS_KEPT_MAX:
             self._limits.clear()

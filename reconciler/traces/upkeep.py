@@ -45,10 +45,16 @@ async def keep_purging(traces: TraceStore, clock: Clock) -> None:
 
 
 async def purge_old(traces: TraceStore, *, now_ms: int) -> None:
-    """Delete what is too old, job by job. Raises DiskError where the disk refuses."""
+    """Delete what is too old, job by job; one whose log cannot be removed holds up no other. Raises DiskError then."""
     deleted = 0
+    refused: list[DiskError] = []
     stale = await asyncio.to_thread(traces.stale_jobs, now_ms=now_ms)
     for job_id in stale:
-        deleted += await asyncio.to_thread(traces.purge, job_id, now_ms=now_ms)
+        try:
+            deleted += await asyncio.to_thread(traces.purge, job_id, now_ms=now_ms)
+        except DiskError as error:
+            refused.append(error)
     if deleted:
-        logger.bind(events=deleted, jobs=len(stale)).info("old events were deleted")
+        logger.bind(events=deleted, jobs=len(stale) - len(refused)).info("old events were deleted")
+    if refused:
+        raise refused[0]

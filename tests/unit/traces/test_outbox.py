@@ -208,12 +208,27 @@ def test_a_fifo_does_not_stop_it(database, logs, folder):
     assert lines(folder) == expected(1)
 
 
+def test_a_pipe_that_somebody_reads_is_no_log_and_ends_nothing(database, logs, folder):
+    """It can be opened and written, and is refused as a disk would: the daemon goes on, and the lines follow."""
+    folder.mkdir(parents=True)
+    path = folder / f"{JOB}.log"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    store(database, event(1))
+    with pytest.raises(DiskError, match="not a regular file"):
+        logs.catch_up_all()
+    os.close(reader)
+    path.unlink()
+    logs.catch_up_all()
+    assert lines(folder) == expected(1)
+
+
 def test_a_device_is_not_a_log(database, logs, folder):
     """It could be opened and written, but never compared with what was recorded."""
     folder.mkdir(parents=True)
     store(database, event(1))
     reader, writer = os.openpty()
-    with pytest.raises(UnsafePathError, match="not a regular file"):
+    with pytest.raises(DiskError, match="not a regular file"):
         logs._append_to(writer, outbox.LogPosition(job_id=JOB), folder / f"{JOB}.log")
     os.close(reader)
     os.close(writer)

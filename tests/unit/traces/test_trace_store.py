@@ -296,6 +296,24 @@ class TestLimit:
         assert sum(made.bytes_transferred for made in stored(database)) == 70
         assert len(stored(database)) == 5
 
+    def test_what_another_thread_could_not_write_is_kept_beside_the_next_batch(self, limited, database, monkeypatch):
+        """The disk refuses the events of one job in the moment between two batches of all jobs, and then takes them."""
+        limited.report(event(1))
+        limited.report(event(2, job_id=OTHER_JOB))
+        taking = limited._take_markers
+
+        def refused_meanwhile():
+            with monkeypatch.context() as patch:
+                patch.setattr(store_module, "INSERT_EVENT", "INSERT INTO SwarmEvents VALUES (zeroblob(2000000000))")
+                with pytest.raises(sqlite3.Error):
+                    limited.flush_job(JOB)
+            return taking()
+
+        monkeypatch.setattr(limited, "_take_markers", refused_meanwhile)
+        limited.flush()
+        assert stored(database) == [event(1)]
+        assert stored(database, OTHER_JOB) == [event(2, job_id=OTHER_JOB)]
+
     def test_only_so_many_jobs_are_remembered(self, limited, database, monkeypatch):
         """The table knows of the others."""
         monkeypatch.setattr(store_module, "LIMITS_KEPT_MAX", 2)

@@ -8,10 +8,11 @@ import pytest
 from trace_builders import JOB, NOON_MS, OTHER_JOB, event
 
 from reconciler.config import SwarmEventSettings
+from reconciler.errors import DiskError
 from reconciler.state.database import Database
 from reconciler.traces.reading import TraceReader
 from reconciler.traces.store import TraceStore
-from reconciler.traces.upkeep import PURGE_EVERY_S, WRITE_EVERY_S, keep_purging, keep_writing
+from reconciler.traces.upkeep import PURGE_EVERY_S, WRITE_EVERY_S, keep_purging, keep_writing, purge_old
 
 
 @pytest.fixture
@@ -112,3 +113,18 @@ def test_old_events_go_at_the_start_and_once_a_day(virtual_loop, store, database
 
     virtual_loop.run(both())
     assert (left[0], left[-1]) == (1, 0)
+
+
+def test_a_log_that_cannot_be_removed_holds_up_no_other_job(virtual_loop, store, database, tmp_path):
+    """Its own events wait for the next day; those of the others, before and behind it, go today."""
+    jobs = [f"{number:026}" for number in range(3)]
+    for number, job_id in enumerate(jobs):
+        store.report(event(number, job_id=job_id))
+    store.report(event(3, timestamp_ms=NOON_MS + 2 * 86_400_000))
+    store.flush()
+    stuck = tmp_path / "logs" / f"{jobs[1]}.log"
+    stuck.unlink()
+    stuck.mkdir()
+    with pytest.raises(DiskError, match="cannot be removed"):
+        virtual_loop.run(purge_old(store, now_ms=NOON_MS + 2 * 86_400_000))
+    assert [len(TraceReader(database).events(job_id)) for job_id in jobs] == [0, 1, 0]
