@@ -16,7 +16,7 @@ from reconciler.cli.render_simulation import event_line, nature, run_lines, spee
 from reconciler.simulation.behaviour import SimPeer
 from reconciler.simulation.measures import OF_USE, Measures
 from reconciler.simulation.runs import Run
-from reconciler.simulation.world import Arrival
+from reconciler.simulation.scene import Arrival
 from reconciler.traces.model import EventType
 
 # A column is what one pixel or two can show, so that a long run draws no more than a short one.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from reconciler.ids import ChunkIndex, TrackPosition
 from reconciler.simulation.behaviour import SimPeer, fluid_bound_s
-from reconciler.simulation.world import Arrival, Result, Scene
+from reconciler.simulation.scene import Arrival, Result, Scene
 from reconciler.traces.model import EventType
 
 # Arrivals that brought the file on.

@@ -32,6 +32,14 @@ from reconciler.simulation.dice import Dice
 JITTER = 0.1
 
 
+@dataclass(slots=True)
+class Uplink:
+    """What a peer sends with: one chunk after another, whichever of the connections to it they go over."""
+
+    free_s: float = 0.0
+    """When the last chunk that was begun will have been sent."""
+
+
 @dataclass(slots=True, kw_only=True)
 class _Asked:
     """One request in the pipe."""
@@ -47,12 +55,13 @@ class _Asked:
 class Pipe:
     """The connection to one peer. `step` gives what happens when `due_s` comes."""
 
-    def __init__(self, peer: SimPeer, *, dice: Dice, stall_timeout_s: float) -> None:
+    def __init__(self, peer: SimPeer, *, dice: Dice, stall_timeout_s: float, uplink: Uplink) -> None:
         self.peer = peer
         self.due_s: float | None = None
         """When `step` is due; None = nothing is under way."""
         self._dice = dice
         self._stall_timeout_s = stall_timeout_s
+        self._uplink = uplink
         self._asked: deque[_Asked] = deque()
         self._connected = False
         self._moved_s = 0.0
@@ -81,6 +90,8 @@ class Pipe:
         """Forget everything: whoever asked is no more."""
         self._asked.clear()
         self._connected = False
+        if self._uplink.free_s == self.due_s:
+            self._uplink.free_s = now
         self._moved_s = now
         self.due_s = None
 
@@ -146,10 +157,12 @@ class Pipe:
             at = max(at, asked.sent_s + peer.rtt_s) + peer.line_s
         length = _length(asked.read, ChunkIndex(asked.next))
         took = length / (peer.rate_at(at) * self._dice.uniform(1 - JITTER, 1 + JITTER))
-        self._foreseen(at, at + took)
+        ends_s = max(at, self._uplink.free_s) + took
+        self._foreseen(at, ends_s)
         breaks = bool(peer.resets) and self._dice.random() < peer.resets
-        if breaks and self._outcome is None:
-            self._outcome = "cut short"
+        if self._outcome is None:
+            self._uplink.free_s = ends_s
+            self._outcome = "cut short" if breaks else None
 
     def _foreseen(self, begins_s: float, ends_s: float, *, unreachable: bool = False) -> None:
         """Put what comes at `ends_s`, unless the peer leaves or falls silent before."""

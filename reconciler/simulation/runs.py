@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from reconciler.simulation.behaviour import fluid_bound_s
 from reconciler.simulation.dice import Dice
 from reconciler.simulation.measures import Measures, measure
+from reconciler.simulation.scene import Result, Scene
 from reconciler.simulation.swarms import Wish, swarm
-from reconciler.simulation.world import RUN_S_MAX, Result, Scene, World
+from reconciler.simulation.world import RUN_S_MAX, World
 
 # A job that takes so many times what a perfect downloader would, and ten hours more, hangs.
 PATIENCE = 10

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from reconciler.simulation.behaviour import SimPeer
 from reconciler.simulation.dice import Dice
-from reconciler.simulation.world import Scene
+from reconciler.simulation.scene import Scene
 
 # Thirty megabytes are a lossless track of four minutes; such a file has 115 chunks.
 FILE_BYTES_MAX = 30_000_000

@@ -1,22 +1,30 @@
-"""Several jobs at once in one virtual time: their machines share peers, the line and what is known.
+"""Several jobs at once in one virtual time: their machines share the disk, peers, the line and what is known.
 
 Owns: the order in which the jobs' worlds step, and waking those whose turn has come. Never: decides a turn
-(engine.shares). Peers are one object for all worlds: what one job asks of a peer comes behind what others did.
+(engine.shares). What a peer sends with is one for all worlds: what one job is sent comes after what others are.
 """
 
+import random
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from sim.world import SimPeer, World, order_of
-
-from reconciler.engine.events import ChunkArrived, StopAsked, TimePassed
+from reconciler.engine.events import StopAsked, TimePassed
 from reconciler.engine.neighbours import Neighbours
 from reconciler.ids import JobId
+from reconciler.simulation.behaviour import SimPeer
+from reconciler.simulation.content import order_of
+from reconciler.simulation.disk import Disk
+from reconciler.simulation.scene import Scene
+from reconciler.simulation.swarms import CHANGES, Faults, Wish, swarm
+from reconciler.simulation.world import Surroundings, World
+
+FAULTS = Faults(kinds=tuple(CHANGES), share=0.7)
+"""Everything that can be wrong with a peer, at seven of ten."""
 
 
-def job_id(number: int) -> JobId:
-    """The id of the job with this number."""
-    return JobId(f"01HRQ4GSX9K47J7M5FK7VW8B{number:02}")
+def crowd_of_peers(dice: random.Random, *, others_max: int) -> list[SimPeer]:
+    """Up to so many peers, with what may be wrong with them, and one that is honest and has everything."""
+    return list(swarm(dice, Wish(peers=dice.randint(0, others_max) + 1, faults=FAULTS)).peers)
 
 
 @dataclass(kw_only=True)
@@ -35,39 +43,39 @@ class Crowd:
     twins: bool = False
     album: bool = False
     """Whether the files of each of `sizes` are published all at once."""
-    arrivals: list[tuple[float, JobId, int]] = field(default_factory=list)
-    """When which job was sent how many bytes."""
 
     def __post_init__(self) -> None:
         self.now = 0.0
         self.neighbours = Neighbours(bandwidth_bytes_per_s=self.bandwidth_bytes_per_s)
+        self.around = Surroundings(disk=Disk(dice=random.Random(self.seed)), neighbours=self.neighbours)
         self.worlds: dict[JobId, World] = {}
         for sizes, priority in zip(self.sizes, self.priorities, strict=True):
             self.add(sizes, priority=priority, album=self.album)
 
     def add(self, sizes: list[int], *, priority: int, peers: list[SimPeer] | None = None, album: bool = False) -> World:
-        """Begin one more job; `peers` are those that it knows, None = all."""
+        """Begin one more job; `peers` are those that it finds, None = all."""
         number = len(self.worlds)
+        job_id = JobId(f"01HRQ4GSX9K47J7M5FK7VW8B{number:02}")
         # A byte more is another file.
-        sizes = sizes if self.twins else [size + number for size in sizes]
-        order = replace(order_of(sizes), job_id=job_id(number), priority=priority)
-        if album:
-            order = replace(order, album="")
-        self.worlds[order.job_id] = world = World(
-            order=order,
-            sizes=sizes,
-            peers=self.peers if peers is None else peers,
-            seed=self.seed + number,
-            in_flight_max=self.in_flight_max,
-            others=self.worlds,
-            neighbours=self.neighbours,
-        )
-        for other in self.worlds.values():  # what one job knows of peers, it may lend to another
-            world._by_name |= {name: peer for name, peer in other._by_name.items() if name not in world._by_name}
-            other._by_name |= world._by_name
-        world._now = self.now
-        world._obey()
+        own = tuple(sizes if self.twins else [size + number for size in sizes])
+        order = replace(order_of(own, album=album), job_id=job_id, priority=priority, target_dir=f"/music/{number}")
+        found = tuple(self.peers if peers is None else peers)
+        scene = Scene(sizes=own, peers=found, in_flight_max=self.in_flight_max, order=order)
+        world = World(scene, dice=random.Random(self.seed + number), stride=1, around=self.around)
+        self.worlds[job_id] = world
+        for one in self.worlds.values():  # what one job knows of peers, it may lend to another
+            for another in self.worlds.values():
+                for peer in another.scene.peers:
+                    one.meet(peer)
+        self._step(job_id)
         return world
+
+    @property
+    def arrivals(self) -> list[tuple[float, JobId, int]]:
+        """When which job was sent how many bytes, in order."""
+        return sorted(
+            (each.at_s, job, each.size_bytes) for job, world in self.worlds.items() for each in world.result.arrivals
+        )
 
     @property
     def received(self) -> Counter[JobId]:
@@ -76,6 +84,11 @@ class Crowd:
         for _, job, size in self.arrivals:
             sums[job] += size
         return sums
+
+    @property
+    def outcomes(self) -> list[str | None]:
+        """How the jobs ended; None = not yet."""
+        return [world.machine.outcome for world in self.worlds.values()]
 
     def stop(self, job: JobId) -> None:
         """Have a job stopped by a person."""
@@ -99,9 +112,7 @@ class Crowd:
         return {job: world for job, world in self.worlds.items() if world.machine.outcome is None}
 
     def _step(self, job: JobId) -> None:
-        event = self.worlds[job].step(self.now)
-        if isinstance(event, ChunkArrived):
-            self.arrivals.append((self.now, job, event.bytes_received))
+        self.worlds[job].step(self.now)
         if self.worlds[job].machine.outcome is not None:
             self.neighbours.leave(job, self.now)
         self.neighbours.shares.check_invariants()

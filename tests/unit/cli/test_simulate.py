@@ -7,7 +7,8 @@ from click.testing import CliRunner
 
 from reconciler.cli.main import cli
 from reconciler.errors import InvalidInputError
-from reconciler.simulation.world import BrokenPromiseError, World
+from reconciler.simulation.promises import BrokenPromiseError
+from reconciler.simulation.world import World
 
 
 def run(*arguments):

@@ -13,8 +13,9 @@ from reconciler.errors import DiskError
 from reconciler.simulation.behaviour import SimPeer
 from reconciler.simulation.measures import measure
 from reconciler.simulation.runs import Run, run_once
+from reconciler.simulation.scene import Scene
 from reconciler.simulation.swarms import MANY, Wish
-from reconciler.simulation.world import Scene, World
+from reconciler.simulation.world import World
 
 EMPTY = {"meta"}
 

@@ -8,7 +8,8 @@ import pytest
 from reconciler.engine.events import Read
 from reconciler.simulation.behaviour import SimPeer, fluid_bound_s
 from reconciler.simulation.measures import measure
-from reconciler.simulation.world import Scene, World
+from reconciler.simulation.scene import Scene
+from reconciler.simulation.world import World
 from reconciler.traces.model import EventType
 
 MB = 1_000_000

@@ -3,13 +3,13 @@
 import asyncio
 
 import pytest
-from sim.world import JOB, order_of
 
 from reconciler.engine.disk import Shelves
 from reconciler.engine.engine import Engine
 from reconciler.engine.pace import Patience, RescuePolicy
 from reconciler.engine.partfile import PartStore
 from reconciler.library.index import LibraryIndex
+from reconciler.simulation.content import JOB, order_of
 from reconciler.sources.base import Etiquette, PeerKey, PeerTrouble
 from reconciler.state.database import Database
 from reconciler.state.jobs import JobStore
@@ -89,7 +89,7 @@ def test_what_a_running_job_sees_is_on_the_disk_within_ten_seconds(virtual_loop,
         engine = engine_over(database, tmp_path)
         serving = asyncio.get_running_loop().create_task(engine.serve())
         await engine.ready()
-        await engine.start(order_of([1_000_000]))
+        await engine.start(order_of((1_000_000,)))
         await asyncio.sleep(9.0)
         before = store.all()
         await asyncio.sleep(2.0)

@@ -26,7 +26,8 @@ from reconciler.overlay.merkle import CHUNK_BYTES
 from reconciler.simulation.behaviour import SimPeer
 from reconciler.simulation.content import digest_of, order_of
 from reconciler.simulation.measures import OF_USE
-from reconciler.simulation.world import Scene, World
+from reconciler.simulation.scene import Scene
+from reconciler.simulation.world import World
 from reconciler.sources.base import Etiquette, PeerKey, PeerTrouble
 from reconciler.traces.model import EventType
 
@@ -345,7 +346,7 @@ class Gathered(World):
         events, self._chunks = (*self._chunks, event), ()
         for each in events:
             if isinstance(each, TransferEnded | TransferFailed):
-                self._next.pop(each.transfer, None)
+                self._promises.closed(each.transfer)
         if isinstance(event, ChunkArrived):
             self._write(event)
         self.machine.feed_all(events, now=self._now)

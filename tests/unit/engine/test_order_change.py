@@ -1,19 +1,25 @@
 """A manifest that is edited while its job runs: what both versions ask for goes on untouched."""
 
+import random
 from dataclasses import replace
 
 from rescue_stage import CLAIMED, Stage
-from sim.world import SimPeer, World, order_of
 
 from reconciler.engine.events import ClosePart, OrderChanged, Published, Search
+from reconciler.ids import TrackPosition
 from reconciler.manifests.model import Constraints
+from reconciler.simulation.behaviour import SimPeer
+from reconciler.simulation.content import order_of
+from reconciler.simulation.scene import Scene
+from reconciler.simulation.world import World
 
 MB = 1_000_000
 
 
-def running(sizes, **peer):
-    """A world in the middle of its job."""
-    world = World(order=order_of(sizes), sizes=sizes, peers=[SimPeer(name="a", rate_bytes_per_s=1e6, **peer)])
+def running(*sizes, order=None):
+    """A world in the middle of its job, with one peer of a megabyte per second."""
+    scene = Scene(sizes=sizes, peers=(SimPeer(name="a"),), in_flight_max=2, order=order)
+    world = World(scene, dice=random.Random(0), stride=1)
     world.run(stop_at_s=4.0)
     assert world.machine.outcome is None
     return world
@@ -27,17 +33,14 @@ def change(world, order):
     commands = world.machine.commands()
     world.machine._out.extend(commands)
     world._obey()
-    return commands, world.result.notes[before:]
+    return commands, [note for _, note in world.result.notes[before:]]
 
 
 def test_a_track_that_is_wanted_as_before_goes_on():
     """One track more: nothing of the first is cancelled, no chunk comes twice, the new one is searched for."""
-    sizes = [8 * MB, 8 * MB, 2 * MB]
+    sizes = (8 * MB, 8 * MB, 2 * MB)
     whole = order_of(sizes)
-    world = World(
-        order=replace(whole, tracks=whole.tracks[:2]), sizes=sizes, peers=[SimPeer(name="a", rate_bytes_per_s=1e6)]
-    )
-    world.run(stop_at_s=4.0)
+    world = running(*sizes, order=replace(whole, tracks=whole.tracks[:2]))
     commands, notes = change(world, replace(whole, generation=2))
     assert not any(type(command).__name__ == "CancelRead" for command in commands)
     (search,) = [command for command in commands if isinstance(command, Search)]
@@ -49,18 +52,18 @@ def test_a_track_that_is_wanted_as_before_goes_on():
 
 def test_a_track_that_is_not_wanted_any_more_is_let_go():
     """Its requests are cancelled and its part is closed; the others do not notice."""
-    world = running([8 * MB, 8 * MB])
-    kept = world.order.tracks[1:]
-    commands, _ = change(world, replace(world.order, generation=2, tracks=kept))
+    world = running(8 * MB, 8 * MB)
+    kept = world.machine.order.tracks[1:]
+    commands, _ = change(world, replace(world.machine.order, generation=2, tracks=kept))
     assert [command.position for command in commands if isinstance(command, ClosePart)] == [1]
     assert [track.position for track in world.machine.progress().tracks] == [2]
 
 
 def test_answers_for_a_track_that_is_gone_are_nobody_s():
     """What the disk says of it afterwards changes nothing."""
-    world = running([8 * MB, 8 * MB])
-    change(world, replace(world.order, generation=2, tracks=world.order.tracks[1:]))
-    late = Published(position=world.order.tracks[0].want.position, generation=1, path="/x", how="published")
+    world = running(8 * MB, 8 * MB)
+    change(world, replace(world.machine.order, generation=2, tracks=world.machine.order.tracks[1:]))
+    late = Published(position=TrackPosition(1), generation=1, path="/x", how="published")
     world.machine.feed(late, now=world._now)
     world.machine.check_invariants()
     assert world.machine.outcome is None
@@ -68,11 +71,10 @@ def test_answers_for_a_track_that_is_gone_are_nobody_s():
 
 def test_a_name_given_under_the_old_order_is_not_taken_for_the_new_one():
     """The file is found and recorded once more under its own generation."""
-    world = running([8 * MB])
-    change(world, replace(world.order, generation=2))
-    world.machine.feed(
-        Published(position=world.order.tracks[0].want.position, generation=1, path="/old", how="published"), now=5.0
-    )
+    world = running(8 * MB)
+    change(world, replace(world.machine.order, generation=2))
+    late = Published(position=TrackPosition(1), generation=1, path="/old", how="published")
+    world.machine.feed(late, now=5.0)
     assert world.machine.progress().tracks[0].phase == "fetching"
 
 

@@ -5,11 +5,11 @@ import sqlite3
 from dataclasses import replace
 
 import pytest
-from sim.world import JOB, order_of
 
 from reconciler.engine.neighbours import Neighbours
 from reconciler.engine.peer_memory import PeerMemory
 from reconciler.ids import JobId
+from reconciler.simulation.content import JOB, order_of
 from reconciler.sources.base import PeerKey
 from reconciler.state import database as database_module
 from reconciler.state.database import Database
@@ -48,7 +48,7 @@ def rig(tmp_path):
 
 def test_what_running_jobs_saw_is_kept_and_read_again(tmp_path, rig):
     """Speed and ban are there for the next start."""
-    seat = rig.neighbours.seat(order_of([1]))
+    seat = rig.neighbours.seat(order_of((1,)))
 
     async def first():
         await rig.memory.open()
@@ -83,8 +83,8 @@ def test_a_pardon_reaches_running_jobs(tmp_path, rig):
 
     async def main():
         await rig.memory.open()
-        rig.neighbours.seat(order_of([1])).lied(PEER, "lied", now=50.0)
-        rig.neighbours.seat(replace(order_of([1]), job_id=OTHER))
+        rig.neighbours.seat(order_of((1,))).lied(PEER, "lied", now=50.0)
+        rig.neighbours.seat(replace(order_of((1,)), job_id=OTHER))
         await rig.memory.keep()
         rig.neighbours.take_words()
         beside = Database.open_beside(tmp_path / "reconciler.db")
@@ -105,7 +105,7 @@ def test_what_the_disk_refuses_is_written_the_next_time(tmp_path, rig, monkeypat
 
     async def main():
         await patient.memory.open()
-        patient.neighbours.seat(order_of([1])).delivered(PEER, bytes_received=1, duration_s=1.0)
+        patient.neighbours.seat(order_of((1,))).delivered(PEER, bytes_received=1, duration_s=1.0)
         held = sqlite3.connect(tmp_path / "reconciler.db", isolation_level=None)
         held.execute("BEGIN IMMEDIATE")
         await patient.memory.keep()

@@ -4,9 +4,11 @@ import random
 
 from reconciler.simulation.behaviour import SimPeer
 from reconciler.simulation.measures import measure
+from reconciler.simulation.promises import Promises
 from reconciler.simulation.runs import run_once
+from reconciler.simulation.scene import Scene
 from reconciler.simulation.swarms import MANY, Wish
-from reconciler.simulation.world import Scene, World
+from reconciler.simulation.world import World
 
 MB = 1_000_000
 
@@ -54,7 +56,7 @@ def test_a_job_that_fails_has_no_efficiency():
 
 def test_a_broken_promise_is_told_and_not_raised(monkeypatch):
     """A run that breaks one ends with the reason."""
-    monkeypatch.setattr(World, "_check_read", lambda *_: (_ for _ in ()).throw(AssertionError("asked for nothing")))
+    monkeypatch.setattr(Promises, "asks", lambda *_: (_ for _ in ()).throw(AssertionError("asked for nothing")))
     run = run_once(random.Random(1), Wish(faults=MANY))
     assert run.broken == "asked for nothing"
     assert run.without_story().result.notes == []

@@ -17,7 +17,7 @@ from reconciler.ids import ChunkIndex, TrackPosition
 from reconciler.overlay.merkle import CHUNK_BYTES
 from reconciler.simulation.behaviour import SimPeer
 from reconciler.simulation.content import chunk_list, variant_of
-from reconciler.simulation.pipe import JITTER, Pipe
+from reconciler.simulation.pipe import JITTER, Pipe, Uplink
 from reconciler.sources.base import Endpoint, Offer
 
 SIZE = 20 * CHUNK_BYTES
@@ -45,10 +45,10 @@ def read(transfer, first, last, *, hashed=True) -> Read:
     )
 
 
-def pipe_of(**traits) -> Pipe:
+def pipe_of(*, uplink=None, **traits) -> Pipe:
     """A pipe to a peer that sends four chunks a second and is 0.1 s away."""
     peer = SimPeer(**{"name": "p", "rate_bytes_per_s": 4 * CHUNK_BYTES, "rtt_s": 0.1, **traits})
-    return Pipe(peer, dice=random.Random(1), stall_timeout_s=STALL_S)
+    return Pipe(peer, dice=random.Random(1), stall_timeout_s=STALL_S, uplink=uplink or Uplink())
 
 
 def drained(pipe) -> list:
@@ -155,3 +155,32 @@ def test_a_peer_with_a_line_lets_each_request_wait_first():
     found = drained(pipe)
     assert kinds(found) == [PeerConnected, PeerQueued, ChunkArrived, TransferEnded]
     assert found[2][0] > 60
+
+
+def test_connections_to_one_peer_share_what_it_sends_with():
+    """Chunk by chunk in turn: together they take as long as one would for both."""
+    uplink = Uplink()
+    pipes = [pipe_of(uplink=uplink) for _ in range(2)]
+    for transfer, pipe in enumerate(pipes):
+        pipe.ask(read(transfer, 0, 7), 0.0)
+    came = []
+    while due := [pipe for pipe in pipes if pipe.due_s is not None]:
+        pipe = min(due, key=lambda each: each.due_s)
+        now = pipe.due_s
+        came += [(now, event.transfer) for event in pipe.step(now) if isinstance(event, ChunkArrived)]
+    assert [transfer for _, transfer in came] == [0, 1] * 8
+    assert came[-1][0] == pytest.approx(0.2 + 16 / 4, rel=JITTER)
+
+
+def test_a_connection_that_ends_frees_what_its_chunk_would_have_taken():
+    """The next one begins at once."""
+    uplink = Uplink()
+    first, second = (pipe_of(uplink=uplink) for _ in range(2))
+    first.ask(read(1, 0, 3), 0.0)
+    first.step(first.due_s)
+    assert uplink.free_s == first.due_s
+    first.cancel(TransferId(1), 0.21)
+    assert uplink.free_s == 0.21
+    second.ask(read(2, 0, 3), 0.21)
+    second.step(second.due_s)
+    assert second.due_s == pytest.approx(0.21 + 0.2 + 1 / 4, abs=0.03)

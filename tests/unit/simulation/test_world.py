@@ -14,7 +14,9 @@ from reconciler.ids import ChunkIndex, TrackPosition
 from reconciler.simulation.behaviour import SimPeer
 from reconciler.simulation.content import digest_of
 from reconciler.simulation.pipe import Pipe
-from reconciler.simulation.world import BrokenPromiseError, Scene, World
+from reconciler.simulation.promises import BrokenPromiseError
+from reconciler.simulation.scene import Scene
+from reconciler.simulation.world import World
 from reconciler.traces.model import EventType
 
 MB = 1_000_000
