@@ -27,7 +27,7 @@ from reconciler.ids import Mbid
 from reconciler.musicbrainz import parse
 from reconciler.musicbrainz.answers import ANSWER_BYTES_MAX, Answer
 from reconciler.musicbrainz.model import Listed, Named, NoAnswerError, Release, SubjectKind
-from reconciler.musicbrainz.pace import Pace
+from reconciler.musicbrainz.pace import HeldOffError, Pace
 
 # A release rarely changes once it is entered; a list of them grows by the week; and what is not there today may be
 # entered this evening.
@@ -101,7 +101,7 @@ class MusicBrainz:
         self._tries_max = tries_max
         self._memory = memory
         self._clock = clock
-        self._pace = Pace(interval_s=interval_s(settings), clock=clock)
+        self._pace = Pace(interval_s=interval_s(settings), patience_s=RETRY_AFTER_S_MAX, clock=clock)
         self._session: aiohttp.ClientSession | None = None
 
     @property
@@ -187,15 +187,20 @@ class MusicBrainz:
 
     async def _ask_until_answered(self, address: str) -> Answer:
         """Ask again while that may help within half a minute; each try waits for its turn."""
-        async for attempt in AsyncRetrying(
+        tries = AsyncRetrying(
             retry=retry_if_exception(_is_passing),
             stop=stop_after_attempt(self._tries_max),
             wait=_wait_s,
             sleep=asyncio.sleep,
             reraise=True,
-        ):
-            with attempt:
-                return await self._ask(address)
+        )
+        try:
+            async for attempt in tries:
+                with attempt:
+                    return await self._ask(address)
+        except HeldOffError as held:
+            message = f"{self.host} has asked to be left alone for a while"
+            raise NoAnswerError("unreachable", message, hint=_WAITING, retry_after_s=held.seconds) from held
         raise AssertionError("the last try raises or returns")
 
     async def _ask(self, address: str) -> Answer:

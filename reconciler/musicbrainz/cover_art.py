@@ -81,7 +81,7 @@ class CoverArt:
                 if answer.code == _NOT_FOUND:
                     return None
                 raise NoCoverError(f"the archive answered {answer.code}") from answer
-        except (HTTPException, OSError) as error:
+        except (HTTPException, OSError, ValueError) as error:  # the last for an address that is none, in a redirect
             raise NoCoverError(f"the archive could not be asked: {type(error).__name__}") from error
 
     def _read(self, response: HTTPResponse) -> bytes:

@@ -177,6 +177,32 @@ def test_who_wants_to_be_left_alone_for_long_is(virtual_loop, catalogue, databas
     assert virtual_loop.time() < 1
 
 
+def test_nobody_else_waits_for_a_server_that_wants_to_be_left_alone_for_long(virtual_loop, catalogue, database):
+    """Who asks next, or stands in line, is told at once; an old answer is used; and the server is left alone."""
+
+    async def main():
+        async with asking(catalogue, database) as client:
+            known = await client.release(mbid(0x100))
+            await asyncio.sleep(RELEASE_AGE_S_MAX)
+            catalogue.troubles = [(503, {"Retry-After": "900"})]
+            began = virtual_loop.time()
+            first, second = await asyncio.gather(
+                client.release(mbid(5)), client.release(mbid(6)), return_exceptions=True
+            )
+            assert (first.code, first.retry_after_s) == ("unreachable", 900)
+            assert second.code == "unreachable"
+            assert "has asked to be left alone" in second.message
+            assert second.retry_after_s == pytest.approx(900, abs=2)
+            assert await client.release(mbid(0x100)) == known
+            assert virtual_loop.time() - began < 5
+            assert len(catalogue.asked) == 2
+            await asyncio.sleep(900)
+            assert await client.release(mbid(0x100)) == known
+            assert len(catalogue.asked) == 3
+
+    virtual_loop.run(main())
+
+
 def test_a_server_that_stays_busy_is_given_up(virtual_loop, catalogue, database):
     """After five tries."""
     catalogue.troubles = [(503, {})] * 9

@@ -89,6 +89,8 @@ def test_an_edition_without_one_has_that_of_its_album(archive):
         (503, "answered 503"),
         (f"/release/{RELEASE}/front-1200", "answered 307"),
         ("file:///etc/passwd", "answered 307"),
+        ("http://[::1", "could not be asked: ValueError"),
+        ("http://" + "x" * 70 + ".example/", "could not be asked: Unicode"),
     ],
 )
 def test_what_is_no_cover_is_said(archive, said, why):
