@@ -93,7 +93,7 @@ class Daemon:
     def __init__(self, places: Places, settings: Settings, database: Database) -> None:
         self._settings = settings
         self._clock: Clock = SystemClock()
-        self._index = LibraryIndex(database, shared=shared_folders(settings.library))
+        self._index = LibraryIndex(database, shared=shared_folders(settings.library, root=places.root))
         self._identity = load_or_make(places.state / "identity")
         self._folders = Folders(root=places.root)
         self._state, self._database = places.state, database

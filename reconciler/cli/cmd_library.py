@@ -75,7 +75,7 @@ def scan(context: Context, *, quick: bool, forget: bool) -> None:
     named: dict[Outcome, list[Looked]] = {"untagged": [], "broken": [], "unreadable": []}
     with _database(context) as database, _progress(lambda: _bytes_below(roots, context), context) as advance:
         looking = Scan(
-            index=LibraryIndex(database, shared=shared_folders(context.settings().library)),
+            index=LibraryIndex(database, shared=shared_folders(context.settings().library, root=context.root)),
             register=Register(database),
             hash_file=hash_file,
             clock=SystemClock(),

@@ -2,7 +2,7 @@
 
 Owns: the rows of `holdings` and `tagged_files`, and opening a held file only while it is still the one that was hashed.
 Never: hashes (overlay.filehash), and reads no byte of a file: whether a file is the one that was indexed is a question
-of its device, inode, size and modification time alone, because hashing at each request would cost more than sending.
+of its inode, size and modification time alone, because hashing at each request would cost more than sending.
 
 Everything here blocks; callers with a loop use a thread.
 """
@@ -16,7 +16,8 @@ from pathlib import Path
 from reconciler.config import LibrarySettings
 from reconciler.errors import DiskError, NotFoundError, ReconcilerError, UnsafePathError
 from reconciler.ids import Mbid, Root, Sha256, is_root
-from reconciler.library.walk import GONE, open_without_links
+from reconciler.library.listing import Mark, is_same, mark_of
+from reconciler.library.walk import GONE, holds_something, open_without_links
 from reconciler.state.database import Database, damaged
 
 # Files of one recording that are told of: a library with more copies has the best of them named.
@@ -73,7 +74,7 @@ class Holding:
     """Unix seconds; kept whole."""
 
     @property
-    def mark(self) -> tuple[int, int, int, int]:
+    def mark(self) -> Mark:
         """By which the file is known to be unchanged."""
         return self.device, self.inode, self.size, self.mtime_ns
 
@@ -106,7 +107,9 @@ class LibraryIndex:
     """The files that we hold, by root and by recording."""
 
     def __init__(self, database: Database, *, shared: Mapping[str, bool] | None = None) -> None:
-        """`shared` says of folders whether others may have what lies below; the deepest decides, elsewhere they may."""
+        """`shared` says of library roots whether others may have what lies below; the deepest decides, elsewhere they
+        may.
+        """
         self._database = database
         self._shared = {} if shared is None else dict(shared)
 
@@ -125,8 +128,8 @@ class LibraryIndex:
 
     def is_shared(self, path: str) -> bool:
         """Whether others may have a file that lies there."""
-        above = [folder for folder in self._shared if path.startswith(f"{folder}/")]
-        return not above or self._shared[max(above, key=len)]
+        root = self._root_of(path)
+        return root is None or self._shared[root]
 
     def held(self, root: Root) -> Holding | None:
         """The holding whose bytes `root` names, whether or not others may have it."""
@@ -181,7 +184,7 @@ class LibraryIndex:
         """Open the file that `root` names to read; the caller closes the descriptor.
 
         Raises NotFoundError where it is not held, HoldingChangedError where the file is gone or another one by
-        now, DiskError where the disk refuses.
+        now, DiskError where the disk refuses, or its library root is empty: then it stays held.
         """
         holding = self.by_root(root)
         if holding is None:
@@ -189,9 +192,12 @@ class LibraryIndex:
         try:
             descriptor = open_without_links(holding.path)
         except OSError as error:
-            if error.errno not in GONE:
+            library = self._root_of(holding.path)
+            is_away = library is not None and not holds_something(Path(library))
+            away = f"; the disk of {library} may not be mounted" if is_away else ""
+            if away or error.errno not in GONE:
                 raise DiskError(
-                    f"{holding.path} cannot be opened: {error.strerror}", hint="it is tried again"
+                    f"{holding.path} cannot be opened: {error.strerror}{away}", hint="it is tried again"
                 ) from error
             self._drop(holding)
             raise HoldingChangedError(
@@ -226,6 +232,10 @@ class LibraryIndex:
         except (TypeError, ValueError) as error:
             raise damaged(self._database.path, f"holds a file that cannot have been indexed: {error}") from error
 
+    def _root_of(self, path: str) -> str | None:
+        """The deepest library root that a file lies in; None = none."""
+        return max((root for root in self._shared if path.startswith(f"{root}/")), key=len, default=None)
+
     def _select(self, where: str, values: tuple[str | int, ...]) -> tuple[Holding, ...]:
         statement = f"SELECT {_COLUMNS} FROM holdings WHERE {where}"  # noqa: S608 - `where` is a constant of this class
         rows = self._database.read(lambda connection: connection.execute(statement, values).fetchall())
@@ -240,10 +250,13 @@ class LibraryIndex:
         self._database.write(lambda connection: connection.execute(_DROP, values).rowcount).result()
 
 
-def shared_folders(library: LibrarySettings) -> dict[str, bool]:
-    """Whether others may have what lies below each library root, as the configuration says."""
+def shared_folders(library: LibrarySettings, *, root: Path) -> dict[str, bool]:
+    """Whether others may have what lies below each library root, as the configuration says.
+
+    `root` is the root folder.
+    """
     said = {own.path: own.share for own in library.root_rules}
-    return {str(Path(root).resolve()): said.get(root, True) for root in library.roots}
+    return {str(Path(each).resolve()): said.get(each, True) for each in library.roots or (str(root / "library"),)}
 
 
 def _resolved(path: str) -> str:
@@ -264,7 +277,7 @@ def _resolved(path: str) -> str:
 def _is_unchanged(descriptor: int, holding: Holding) -> bool:
     """Whether the open file is the one that was indexed, by everything but its bytes."""
     now = os.fstat(descriptor)
-    return stat.S_ISREG(now.st_mode) and (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns) == holding.mark
+    return stat.S_ISREG(now.st_mode) and is_same(mark_of(now), holding.mark)
 
 
 def _row_of(holding: Holding) -> Row:

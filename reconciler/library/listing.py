@@ -16,7 +16,7 @@ from pathlib import Path
 from reconciler.library.audio import AUDIO_CONTAINERS
 
 Mark = tuple[int, int, int, int]
-"""Device, inode, size and mtime_ns, by which a file is known to be unchanged."""
+"""Device, inode, size and mtime_ns; `is_same` tells by them whether a file is unchanged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +65,14 @@ def container_of(path: str) -> str:
 def mark_of(status: os.stat_result) -> Mark:
     """By what a file is known to be unchanged."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def is_same(one: Mark, other: Mark) -> bool:
+    """Whether two looks at a path met the same, unchanged file.
+
+    The device does not count: ZFS, btrfs, NFS and USB disks have another number after each start.
+    """
+    return one[1:] == other[1:]
 
 
 def _outermost(roots: Sequence[Path]) -> list[Path]:

@@ -20,9 +20,9 @@ from reconciler.library import audio
 from reconciler.library.audio_name import audio_name
 from reconciler.library.identity import tagged_ids
 from reconciler.library.index import Holding, LibraryIndex
-from reconciler.library.listing import Found, Mark, Unreadable, container_of, files_below, mark_of
+from reconciler.library.listing import Found, Mark, Unreadable, container_of, files_below, is_same, mark_of
 from reconciler.library.register import Register, Seen
-from reconciler.library.walk import open_without_links
+from reconciler.library.walk import holds_something, open_without_links
 
 Outcome = Literal["offered", "untagged", "broken", "unreadable"]
 """`offered`: others may have it; `untagged`: nothing says which recording it is; `broken`: it is not good audio."""
@@ -87,19 +87,20 @@ class Scan:
     def forget_gone(self, roots: Sequence[Path]) -> Iterator[str]:
         """Forget what was known below `roots` and is not there any more; gives each path.
 
-        What lies below a root that is not there stays known: its disk may only not be mounted.
+        What lies below a root that is not there, or empty, stays known: its disk may only not be mounted.
         """
-        present = [root.resolve() for root in roots if root.is_dir() and any(root.iterdir())]
+        resolved = [root.resolve() for root in roots]
         for known in self._register.every():
-            below = any(Path(known.path).is_relative_to(root) for root in present)
-            if below and not os.path.lexists(known.path):
+            above = [root for root in resolved if Path(known.path).is_relative_to(root)]
+            # Asked after the file: a disk may go away at any time.
+            if above and not os.path.lexists(known.path) and all(map(holds_something, above)):
                 self._index.forget_at(known.path, but=None)
                 self._register.forget(known.path)
                 yield known.path
 
     def _look(self, found: Found) -> Looked:
         known = self._register.at(found.path)
-        if known is not None and known.mark == found.mark and self._stands(known):
+        if known is not None and is_same(known.mark, found.mark) and self._stands(known):
             return _looked(known, unchanged=True)
         try:
             fd = open_without_links(found.path)
@@ -161,7 +162,7 @@ class Scan:
     def _named(self, path: str, fd: int, mark: Mark) -> tuple["_Named", Mbid | None]:
         """What names the bytes, and the recording that a job published them as."""
         for holding in self._index.by_path(path):
-            if holding.mark == mark:
+            if is_same(holding.mark, mark):
                 known = _Named(root=holding.root, sha256=holding.sha256, chunk_hashes=holding.chunk_hashes)
                 return known, holding.recording
         hashes = self._hash_file(fd, mark[2])
@@ -215,7 +216,7 @@ class _Named:
 
 def _is_there(held: Holding) -> bool:
     try:
-        return mark_of(os.lstat(held.path)) == held.mark
+        return is_same(mark_of(os.lstat(held.path)), held.mark)
     except OSError:
         return False
 

@@ -16,7 +16,7 @@ from typing import Literal
 from reconciler.errors import FileBusyError
 from reconciler.library import audio
 from reconciler.library.audio_name import FLAC, audio_name
-from reconciler.library.listing import Found, container_of, files_below, mark_of
+from reconciler.library.listing import Found, container_of, files_below, is_same, mark_of
 from reconciler.library.register import Register, Seen
 from reconciler.library.scan import Hasher
 from reconciler.library.walk import GONE, open_without_links
@@ -94,7 +94,7 @@ class Verification:
             return Verified(path=known.path, state="corrupt", size=known.size, reason=verdict.reason)
         if known.root is None:
             return Verified(path=known.path, state="changed", size=size, reason=f"it was no good: {known.problem}")
-        if mark == known.mark:
+        if is_same(mark, known.mark):
             reason = "its bytes are others, though neither size nor time says so: look at the disk"
             return Verified(path=known.path, state="corrupt", size=size, reason=reason)
         if known.audio and audio_name(fd, container) == known.audio:
@@ -119,7 +119,7 @@ class Verification:
 
     def _is_news(self, found: Found) -> bool:
         known = self._register.at(found.path)
-        return known is None or known.mark != found.mark
+        return known is None or not is_same(known.mark, found.mark)
 
     def _recognise(self, found: Found, sought: "_Sought") -> Iterator[Verified]:
         try:

@@ -91,6 +91,14 @@ def open_without_links(path: str) -> int:
         os.close(here)
 
 
+def holds_something(folder: Path) -> bool:
+    """Whether a folder is there with anything in it that is not hidden; else a disk may be mounted there at times."""
+    try:
+        return any(not each.name.startswith(".") for each in folder.iterdir())
+    except OSError:
+        return False
+
+
 @contextmanager
 def told(path: Path) -> Iterator[None]:
     """Turn what the system says while `path` is published into whose fault it is and where."""

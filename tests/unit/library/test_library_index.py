@@ -1,6 +1,7 @@
 """What we hold is found by root and recording, and opened only while it is still the same file."""
 
 import os
+import shutil
 import sqlite3
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ import pytest
 from overlay_world import NOBODYS_RECORDING, RECORDING, content, hold
 
 from reconciler.config import LibrarySettings, RootSettings
-from reconciler.errors import NotFoundError, StateDamagedError, UnsafePathError
+from reconciler.errors import DiskError, NotFoundError, StateDamagedError, UnsafePathError
 from reconciler.ids import Root, Sha256
 from reconciler.library.index import HOLDINGS_PER_RECORDING_MAX, HoldingChangedError, LibraryIndex, shared_folders
 from reconciler.state.database import Database
@@ -179,8 +180,40 @@ def test_a_file_that_is_not_the_indexed_one_is_gone(index, tmp_path, change):
         index.open(holding.root)
 
 
+def test_a_disk_under_another_number_holds_what_it_held(index, tmp_path):
+    """ZFS, btrfs, NFS and USB disks have a new one after each start."""
+    holding = hold(index, tmp_path / "a.flac", content(1000))
+    index.add(replace(holding, device=holding.device + 1))
+    descriptor, _ = index.open(holding.root)
+    os.close(descriptor)
+
+
+@pytest.mark.parametrize("left", [None, (), (".reconciler-parts",)])
+def test_what_lies_on_a_disk_that_is_not_mounted_stays_held(database, tmp_path, left):
+    """Its root is not there, or there is nothing in it but what is hidden; with the disk, everything is back."""
+    root = tmp_path / "music"
+    root.mkdir()
+    index = LibraryIndex(database, shared=shared_folders(LibrarySettings(roots=(str(root),)), root=tmp_path))
+    holding = hold(index, root / "a.flac", content(1000))
+    root.rename(tmp_path / "disk")
+    for name in () if left is None else (".", *left):
+        (root / name).mkdir()
+    with pytest.raises(DiskError, match="may not be mounted"):
+        index.open(holding.root)
+    if left is not None:
+        shutil.rmtree(root)
+    (tmp_path / "disk").rename(root)
+    descriptor, _ = index.open(holding.root)
+    os.close(descriptor)
+
+
+def test_the_library_of_a_daemon_that_names_none_is_a_root_as_well(tmp_path):
+    """It lies below the root folder."""
+    assert shared_folders(LibrarySettings(), root=tmp_path) == {str(tmp_path / "library"): True}
+
+
 def test_the_bytes_are_not_looked_at(index, tmp_path):
-    """Only device, inode, size and time tell: whoever receives a file verifies it."""
+    """Only inode, size and time tell: whoever receives a file verifies it."""
     path = tmp_path / "a.flac"
     holding = hold(index, path, content(1000))
     path.write_bytes(content(1000, "other"))
@@ -254,7 +287,7 @@ def test_what_lies_below_a_folder_that_is_not_shared_is_nobodys(database, tmp_pa
     library = LibrarySettings(
         roots=(str(tmp_path / "music"), private, public), root_rules=(RootSettings(path=private, share=False),)
     )
-    index = LibraryIndex(database, shared=shared_folders(library))
+    index = LibraryIndex(database, shared=shared_folders(library, root=tmp_path))
     names = ("music/a.flac", "music/private/b.flac", "music/private/public/c.flac", "musical/d.flac")
     held = {name: hold(index, tmp_path / name, content(5, seed=name)) for name in names}
     hidden = held["music/private/b.flac"]

@@ -249,6 +249,37 @@ def test_a_published_file_keeps_the_recording_that_it_was_fetched_as(library):
     assert library.hashed == ["moved.flac"]
 
 
+def test_a_disk_under_another_number_is_not_read_again(library, database):
+    """ZFS, btrfs, NFS and USB disks have a new one after each start."""
+    library.add("a.flac", recording=mbid(1))
+    library.add("b.flac")
+    library.scan()
+    for table in ("library_files", "holdings"):
+        database.write(lambda connection, t=table: connection.execute(f"UPDATE {t} SET device = device + 1")).result()
+    said = library.scan()
+    assert library.hashed == []
+    assert {name: (each.outcome, each.unchanged) for name, each in said.items()} == {
+        "a.flac": ("offered", True),
+        "b.flac": ("untagged", True),
+    }
+
+
+def test_a_disk_that_goes_away_while_what_is_gone_is_forgotten_loses_nothing(library):
+    """What was gone before is forgotten; what is gone with the disk is not."""
+    for name in ("a.flac", "b.flac", "c.flac"):
+        library.add(name)
+    library.scan()
+    (library.root / "a.flac").unlink()
+    forgetting = Scan(
+        index=library.index, register=library.register, hash_file=hash_file, clock=SystemClock()
+    ).forget_gone([library.root])
+    assert Path(next(forgetting)).name == "a.flac"
+    library.root.rename(library.root.with_name("disk"))
+    (library.root / ".reconciler-parts").mkdir(parents=True)
+    assert list(forgetting) == []
+    assert [Path(each.path).name for each in library.register.every()] == ["b.flac", "c.flac"]
+
+
 def test_a_quick_scan_reads_headers_only(library):
     """Damage in the audio is not noticed; what is no audio still is."""
     broken = library.add("broken.flac", recording=mbid(1))
