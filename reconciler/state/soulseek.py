@@ -131,8 +131,10 @@ class SoulseekStore:
         self._database.write(work)
 
     def wrong_files(self) -> tuple[WrongFile, ...]:
-        """Files that are not asked for again."""
-        query = "SELECT claim, reason FROM soulseek_wrong_files ORDER BY at DESC LIMIT ?"
+        """Files that are not asked for again, the newest last."""
+        query = """
+        SELECT claim, reason FROM (SELECT * FROM soulseek_wrong_files ORDER BY at DESC LIMIT ?) ORDER BY at
+        """
         rows = self._rows(query, WRONG_FILES_MAX)
         return tuple(WrongFile(claim=str(claim), reason=str(reason)) for claim, reason in rows)
 

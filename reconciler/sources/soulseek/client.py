@@ -36,7 +36,7 @@ from reconciler.sources.soulseek.connections import Connections, sent
 from reconciler.sources.soulseek.download import Download, DownloadError
 from reconciler.sources.soulseek.guards import guard_library
 from reconciler.sources.soulseek.limits import bounded
-from reconciler.sources.soulseek.pauses import Ending, ending_of
+from reconciler.sources.soulseek.pauses import Ending, ending_of, speaks_of_a_ban
 from reconciler.sources.soulseek.search_reply import SearchReply
 from reconciler.sources.soulseek.shares import Shares
 from reconciler.sources.soulseek.sharing import Mark, by_root, outermost
@@ -167,13 +167,13 @@ class Client(SoulSeekClient):
         self._is_online = False
         if self._kicked:
             raise SessionEndedError("kicked", "the same name logged in elsewhere")
-        if "ban" in self._notice.lower():
+        if speaks_of_a_ban(self._notice):
             raise SessionEndedError("banned", self._notice)
         raise SessionEndedError("lost", self._notice or "the server closed the connection")
 
     async def _given_up(self, how: Ending, reason: str) -> SessionEndedError:
         await self.network.disconnect_server()
-        return SessionEndedError("banned" if "ban" in self._notice.lower() else how, self._notice or reason)
+        return SessionEndedError("banned" if speaks_of_a_ban(self._notice) else how, self._notice or reason)
 
     def publish(self, files: Iterable[tuple[str, Mark]]) -> None:
         """Take what is published by its path and its mark, in place of what was; `rescan` offers it."""

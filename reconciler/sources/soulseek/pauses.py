@@ -6,6 +6,7 @@ The server bans an address for half an hour that connects too often, and every a
 says so in a notice, or by hanging up before it answers a login.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -19,6 +20,8 @@ JITTER = 0.25
 
 # A session that lasted this long was a good one: the next loss starts the pauses anew.
 LASTED_S = 600.0
+
+_BAN = re.compile(r"\bban(?:s|ned|ning)?\b", re.IGNORECASE)
 
 Ending = Literal["lost", "unanswered", "banned", "kicked", "refused"]
 """How a session ended: the connection broke or was closed; it was closed before the login had an answer; the server
@@ -51,13 +54,21 @@ class Pauses:
         return Pauses(failures_in_a_row=failures + 1, unanswered_in_a_row=unanswered, not_before_s=now + pause_s)
 
     def wait_s(self, now: float) -> float | None:
-        """How long to wait before the next login; None = for ever."""
-        return None if self.refused else max(0.0, self.not_before_s - now)
+        """How long to wait before the next login; None = for ever.
+
+        A moment further ahead than any pause is long was written by a clock that was wrong.
+        """
+        longest_s = LONGEST_PAUSE_S * (1.0 + JITTER)
+        return None if self.refused else min(max(0.0, self.not_before_s - now), longest_s)
+
+
+def speaks_of_a_ban(text: str) -> bool:
+    """Whether a notice or a reason of the server's is about a ban, and not about bandwidth."""
+    return _BAN.search(text) is not None
 
 
 def ending_of(reason: str) -> Ending:
     """What a refused login comes to: INVALIDPASS and INVALIDUSERNAME stay so, a full server does not."""
-    plain = reason.lower()
-    if "ban" in plain:
+    if speaks_of_a_ban(reason):
         return "banned"
-    return "refused" if plain.startswith(("invalid", "empty")) else "lost"
+    return "refused" if reason.lower().startswith(("invalid", "empty")) else "lost"

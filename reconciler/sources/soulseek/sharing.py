@@ -41,14 +41,18 @@ def offered_files(root: Path, *, never: tuple[Path, ...]) -> Iterator[tuple[str,
     """
     count = 0
     barred = {each.resolve() for each in never}
-    if not barred.isdisjoint((root.resolve(), *root.resolve().parents)):
+    top = root.resolve()
+    if not barred.isdisjoint((top, *top.parents)):
         return
-    for folder, folders, files in os.walk(root.resolve(), followlinks=False):
+    for folder, folders, files in os.walk(top, followlinks=False):
         here = Path(folder)
         folders[:] = sorted(
             name
             for name in folders
-            if not name.startswith(".") and not (here / name).is_symlink() and here / name not in barred
+            if not name.startswith(".")
+            and _is_text(name)
+            and not (here / name).is_symlink()
+            and here / name not in barred
         )
         for name in sorted(files):
             found = _regular(here / name)
@@ -57,7 +61,7 @@ def offered_files(root: Path, *, never: tuple[Path, ...]) -> Iterator[tuple[str,
             count += 1
             if count > FILES_MAX:
                 return
-            yield str((here / name).relative_to(root.resolve())), found.st_mtime
+            yield str((here / name).relative_to(top)), found.st_mtime
 
 
 def outermost(folders: Iterable[Path]) -> tuple[Path, ...]:

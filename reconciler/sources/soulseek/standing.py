@@ -25,6 +25,9 @@ LONGEST_IGNORED_S = DAY_S
 # Users remembered in memory; those seen longest ago are forgotten first, as they are on disk after a month.
 USERS_MAX = 10_000
 
+# Files, as many as on disk; those that were condemned longest ago are forgotten first.
+WRONG_FILES_MAX = 20_000
+
 What = Literal["asked", "cancelled", "failed", "refused", "served"]
 """Asked for our place; ended early by us; ended by a failure; refused for good; sent to the end."""
 
@@ -71,7 +74,8 @@ class UserStanding:
 
     def why_not(self, now: float) -> str:
         """Why nothing is asked of this user now; empty = it may be."""
-        if now < self.ignored_until:
+        # Further ahead than anybody is ignored for, it was written by a clock that was wrong.
+        if now < self.ignored_until <= now + LONGEST_IGNORED_S:
             return f"left alone after {self.failures_in_a_row} failures in a row"
         if self._of_today(now).cancels >= CANCELS_PER_DAY:
             return f"{CANCELS_PER_DAY} of its uploads were ended early today"
@@ -86,9 +90,9 @@ class Standings:
     """All users that are remembered, and the files that are never asked for again."""
 
     def __init__(self, users: dict[str, UserStanding], wrong_files: dict[str, str]) -> None:
-        """`wrong_files` maps a claim (sources.soulseek.source) to the reason."""
+        """`wrong_files` maps a claim (sources.soulseek.offering) to the reason; both begin with the oldest."""
         self._users = OrderedDict(users)
-        self._wrong_files = dict(wrong_files)
+        self._wrong_files = OrderedDict(wrong_files)
 
     def of(self, username: str) -> UserStanding:
         """What is remembered of a user."""
@@ -105,6 +109,8 @@ class Standings:
     def condemn(self, claim: str, reason: str) -> None:
         """Never ask for this file of this user again."""
         self._wrong_files[claim] = reason
+        if len(self._wrong_files) > WRONG_FILES_MAX:
+            self._wrong_files.popitem(last=False)
 
     def why_not(self, username: str, claim: str, now: float) -> str:
         """Why a file is not asked for; empty = it may be."""

@@ -13,6 +13,7 @@ from reconciler.sources.soulseek.standing import (
     DAY_S,
     QUESTIONS_PER_DAY,
     USERS_MAX,
+    WRONG_FILES_MAX,
     Happened,
     Standings,
     UserStanding,
@@ -64,9 +65,24 @@ def test_wrong_credentials_end_it():
     assert waits_after("refused") == [None]
 
 
+def test_a_clock_that_was_wrong_keeps_nobody_away():
+    """What it wrote lies years ahead of the right time: no pause is that long."""
+    years = 4 * 365 * DAY_S
+    ahead = Pauses(not_before_s=NOW + years)
+    assert LONGEST_PAUSE_S <= ahead.wait_s(NOW) <= LONGEST_PAUSE_S * (1 + JITTER)
+    assert after("failed", "failed", now=NOW + years).why_not(NOW) == ""
+
+
 @pytest.mark.parametrize(
     ("reason", "how"),
-    [("INVALIDPASS", "refused"), ("INVALIDUSERNAME", "refused"), ("Banned for 30 min", "banned"), ("SVRFULL", "lost")],
+    [
+        ("INVALIDPASS", "refused"),
+        ("INVALIDUSERNAME", "refused"),
+        ("Banned for 30 min", "banned"),
+        ("You have been banned.", "banned"),
+        ("SVRFULL", "lost"),
+        ("no bandwidth left", "lost"),
+    ],
 )
 def test_what_a_refused_login_means(reason, how):
     """Only wrong names and passwords stay wrong."""
@@ -148,6 +164,15 @@ def test_a_condemned_file_stays_so_and_others_of_the_user_do_not():
     assert standings.why_not("u", "old", NOW) == "this file was wrong before: not the audio"
     assert standings.why_not("u", "new", NOW)
     assert standings.why_not("u", "third", NOW) == ""
+
+
+def test_condemned_files_are_remembered_within_bounds():
+    """Those that were condemned longest ago go first, as on the disk."""
+    standings = Standings({}, {"first": "refused"})
+    for nth in range(WRONG_FILES_MAX):
+        standings.condemn(f"claim {nth}", "refused")
+    assert standings.why_not("u", "first", NOW) == ""
+    assert standings.why_not("u", "claim 0", NOW)
 
 
 def test_users_are_remembered_within_bounds():

@@ -47,6 +47,15 @@ def test_only_plain_finished_files_are_offered(root):
     assert names == ["Artist/Album/song.flac"]
 
 
+@pytest.mark.parametrize("name", [b"\xff", b"back\\slash"])
+def test_a_folder_whose_name_cannot_be_told_is_not_entered(root, name):
+    """One such path would keep the whole list from being sent."""
+    folder = root / os.fsdecode(name)
+    folder.mkdir()
+    (root / "Artist" / "Album" / "song.flac").rename(folder / "song.flac")
+    assert list(offered_files(root, never=(root / "quarantine",))) == []
+
+
 def test_a_shared_folder_that_is_never_shared_offers_nothing(root):
     """Even where somebody names the parts themselves."""
     assert list(offered_files(root, never=(root,))) == []
