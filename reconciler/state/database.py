@@ -1,7 +1,7 @@
 """The one SQLite file: a single writer, several readers.
 
 Owns: the connections, the writer thread, durability, and what an SQLite error means. Never: knows a table
-(state.migrations has the schema; state.jobs, traces.store and library.index have the queries).
+(state.migrations makes the tables; state.jobs, traces.store and library.index have the queries).
 
 A write is one transaction and is on the disk when its future has a result (WAL with synchronous=FULL; NORMAL loses the
 last commits with the power). There is one writer thread, so no two writes of this process wait for each other's lock.

@@ -17,7 +17,7 @@ from reconciler.ids import JobId, Mbid, TrackPosition
 from reconciler.manifests.model import JobState, JobType
 from reconciler.state.database import Database, damaged
 from reconciler.state.deliveries import add_deliveries
-from reconciler.state.migrations import INSERT_EVENT, EventRow
+from reconciler.state.event_tables import INSERT_EVENT, EventRow
 from reconciler.state.records import (
     Artifact,
     Delivery,

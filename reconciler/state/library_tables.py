@@ -3,6 +3,28 @@
 Owns: these CREATE statements. Never: says when a file gets them (state.migrations), or queries a row.
 """
 
+_HOLDINGS = """
+CREATE TABLE holdings (
+    root         TEXT PRIMARY KEY,              -- BEP 52 pieces root: names the exact bytes
+    size         INTEGER NOT NULL,
+    recording    TEXT,                          -- MusicBrainz recording; NULL = not known
+    path         TEXT NOT NULL,                 -- absolute
+    codec        TEXT NOT NULL,                 -- upper case; empty = not known
+    container    TEXT NOT NULL,                 -- file name extension without the dot, lower case
+    lossless     INTEGER NOT NULL,
+    bitrate_bps  INTEGER NOT NULL,              -- 0 = not known
+    duration_ms  INTEGER NOT NULL,              -- 0 = not known
+    sha256       TEXT NOT NULL,
+    device       INTEGER NOT NULL,              -- with inode, size and mtime_ns: the file as it was when it was hashed
+    inode        INTEGER NOT NULL,
+    mtime_ns     INTEGER NOT NULL,
+    chunk_hashes BLOB NOT NULL,                 -- 32 bytes a chunk
+    added_at     INTEGER NOT NULL               -- unix seconds
+)
+"""
+
+HOLDINGS = (_HOLDINGS, "CREATE INDEX holdings_by_recording ON holdings (recording)")
+
 # Files that were tagged before they got their names, and the bytes that they were made of: so that a file which is
 # there is known for what was wanted. A row is written before its file has its name.
 _TAGGED_FILES = """

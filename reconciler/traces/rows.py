@@ -12,7 +12,7 @@ from typing import Any
 
 from reconciler.ids import JobId
 from reconciler.state.database import damaged
-from reconciler.state.migrations import EventRow
+from reconciler.state.event_tables import EventRow
 from reconciler.traces.model import EventType, SwarmEvent
 
 # Names and messages may come from peers; the longest of ours is a sentence. Longer ones are cut.

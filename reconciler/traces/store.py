@@ -20,7 +20,7 @@ from pathlib import Path
 from reconciler.config import SwarmEventSettings
 from reconciler.ids import JobId
 from reconciler.state.database import Database
-from reconciler.state.migrations import INSERT_EVENT, EventRow
+from reconciler.state.event_tables import INSERT_EVENT, EventRow
 from reconciler.traces.limit import LIMIT_REACHED, JobLimit
 from reconciler.traces.model import CHUNK_TYPES, SUMMED_UP, EventType, SwarmEvent
 from reconciler.traces.outbox import SessionLogs

@@ -17,8 +17,8 @@ from reconciler.manifests.read import read_manifest
 from reconciler.musicbrainz.model import ResolvedRelease
 from reconciler.musicbrainz.resolutions import ResolutionStore
 from reconciler.state.database import Database
+from reconciler.state.event_tables import INSERT_EVENT
 from reconciler.state.jobs import JobStore
-from reconciler.state.migrations import INSERT_EVENT
 from reconciler.state.records import Artifact
 from reconciler.state.sightings import Hold, Sighting, SightingStore
 from reconciler.traces.model import EventType, SwarmEvent

@@ -12,7 +12,7 @@ from trace_builders import JOB, OTHER_JOB, event
 
 from reconciler.errors import DiskError, UnsafePathError
 from reconciler.state.database import Database
-from reconciler.state.migrations import INSERT_EVENT
+from reconciler.state.event_tables import INSERT_EVENT
 from reconciler.traces import outbox
 from reconciler.traces.outbox import SessionLogs
 from reconciler.traces.rows import row_of

@@ -5,7 +5,7 @@ from trace_builders import FULL_EVENT, JOB, OTHER_JOB, event
 
 from reconciler.errors import InvalidInputError, NotFoundError
 from reconciler.state.database import Database
-from reconciler.state.migrations import INSERT_EVENT
+from reconciler.state.event_tables import INSERT_EVENT
 from reconciler.traces import reading
 from reconciler.traces.model import EventType
 from reconciler.traces.reading import TraceReader

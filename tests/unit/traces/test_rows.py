@@ -12,7 +12,7 @@ from trace_builders import FULL_EVENT, JOB, NOON_MS, event
 
 from reconciler.errors import StateDamagedError
 from reconciler.state.database import Database
-from reconciler.state.migrations import INSERT_EVENT
+from reconciler.state.event_tables import INSERT_EVENT
 from reconciler.traces.model import EventType
 from reconciler.traces.rows import METADATA_KEYS_MAX, TEXT_CHARS_MAX, event_of, row_of
 

@@ -6,7 +6,8 @@ from functools import cache
 from pathlib import Path
 
 from reconciler.ids import JobId
-from reconciler.state.migrations import INSERT_EVENT, migrate
+from reconciler.state.event_tables import INSERT_EVENT
+from reconciler.state.migrations import migrate
 from reconciler.traces.model import EventType, SwarmEvent
 from reconciler.traces.reading import story_of
 from reconciler.traces.rows import row_of
