@@ -1,18 +1,12 @@
 """The configuration as values: frozen, with every default in one place.
 
-Owns: the defaults, the addresses written in them, and how the environment overrides a file. Never: reads a file or the
-environment itself; what is passed in has been checked against `schemas/configuration.schema.json`.
+Owns: the defaults. Never: reads a file, the environment or a text (manifests.configuration).
 """
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Literal
 
-from reconciler.ids import PeerId, is_peer_id
-
-TextTree: TypeAlias = "dict[str, TextTree] | list[TextTree] | str | None"
-"""A configuration as text: what a YAML file holds before the schema says what is a number."""
+from reconciler.addresses import HostPort, PeerAddress
 
 StatusMode = Literal["in_file", "sidecar", "both", "none"]
 """Where the status of a job is written: its manifest, a file of its own in `jobs/status`, both, or nowhere."""
@@ -27,35 +21,6 @@ HOOK_EVENTS: tuple[HookEvent, ...] = ("job.completed", "job.failed", "job.cancel
 
 CoverArt = Literal["none", "file", "embed"]
 """Where the front cover of a release goes: nowhere, beside its files, or into them."""
-
-ENVIRONMENT_PREFIX = "RECONCILER__"
-_LISTS = frozenset(
-    {("library", "roots"), ("mesh", "overlay", "peers"), ("soulseek", "share"), ("api", "allowed_hosts")}
-    | {("hooks", name) for name in ("on_completed", "pass_environment", "webhooks")}
-)
-
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\]")
-_PORT = re.compile(r"0|[1-9][0-9]{0,4}")
-_PORT_MAX = 65_535
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostPort:
-    """A host name or address (IPv6 without brackets) and a TCP port."""
-
-    host: str
-    port: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerAddress:
-    """An overlay peer by its identity, and where it listens."""
-
-    peer: PeerId
-    host: str
-    port: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +153,7 @@ class SoulseekSettings:
     """Taking part in the Soulseek network."""
 
     enabled: bool = False
-    server: HostPort = HostPort(host="server.slsknet.org", port=2242)
+    server: HostPort = field(default=HostPort(host="server.slsknet.org", port=2242))
     username: str = ""
     password_file: str = ""
     """Absolute; empty = the systemd credential `soulseek-password`."""
@@ -269,7 +234,7 @@ class ApiSettings:
     """The HTTP API of this daemon."""
 
     enabled: bool = True
-    listen: HostPort = HostPort(host="127.0.0.1", port=5031)
+    listen: HostPort = field(default=HostPort(host="127.0.0.1", port=5031))
     """Port 0 = one that is free."""
     allowed_hosts: tuple[str, ...] = ()
     """Names besides `localhost` by which it may be called, such as that of a proxy before it."""
@@ -292,122 +257,3 @@ class Settings:
     hooks: HookSettings = field(default_factory=HookSettings)
     diagnostics: DiagnosticsSettings = field(default_factory=DiagnosticsSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
-
-
-def settings_of(document: Mapping[str, Any]) -> Settings:
-    """Make settings of a configuration that the schema has accepted; what is left out has its default."""
-    overlay = dict(document.get("mesh", {}).get("overlay", {}))
-    transfers = dict(document.get("transfers", {}))
-    rescue = transfers.pop("rescue_mode", {})
-    listen = overlay.pop("listen", "")
-    musicbrainz = dict(document.get("musicbrainz", {}))
-    rate_per_s = musicbrainz.pop("rate_per_second", MusicBrainzSettings().rate_per_s)
-    peers = tuple(parse_peer_address(text) for text in overlay.pop("peers", ()))
-    return Settings(
-        library=_library(document.get("library", {})),
-        mesh=MeshSettings(
-            overlay=OverlaySettings(listen=parse_host_port(listen) if listen else None, peers=peers, **overlay)
-        ),
-        transfers=TransferSettings(rescue_mode=RescueSettings(**_in_seconds(rescue)), **_in_seconds(transfers)),
-        status=StatusSettings(**_in_seconds(document.get("status", {}))),
-        retry=RetrySettings(**_in_seconds(document.get("retry", {}))),
-        node=NodeSettings(**document.get("node", {})),
-        watch=WatchSettings(**_in_seconds(document.get("watch", {}))),
-        git=GitSettings(**_in_seconds(document.get("git", {}))),
-        soulseek=_soulseek(document.get("soulseek", {})),
-        musicbrainz=MusicBrainzSettings(rate_per_s=rate_per_s, **musicbrainz),
-        hooks=_hooks(document.get("hooks", {})),
-        diagnostics=DiagnosticsSettings(
-            swarm_events=SwarmEventSettings(**document.get("diagnostics", {}).get("swarm_events", {}))
-        ),
-        api=_api(document.get("api", {})),
-    )
-
-
-def _api(section: Mapping[str, Any]) -> ApiSettings:
-    typed = dict(section)
-    if "listen" in typed:
-        typed["listen"] = parse_host_port(typed["listen"])
-    if "allowed_hosts" in typed:
-        typed["allowed_hosts"] = tuple(name.lower() for name in typed["allowed_hosts"])
-    return ApiSettings(**typed)
-
-
-def _hooks(section: Mapping[str, Any]) -> HookSettings:
-    typed = _in_seconds(section)
-    for name in ("on_completed", "pass_environment"):
-        typed[name] = tuple(typed.pop(name, ()))
-    webhooks = [dict(each) for each in typed.pop("webhooks", ())]
-    for each in webhooks:
-        each["events"] = tuple(each.pop("events", HOOK_EVENTS))
-    return HookSettings(webhooks=tuple(WebhookSettings(**each) for each in webhooks), **typed)
-
-
-def _library(section: Mapping[str, Any]) -> LibrarySettings:
-    entries = section.get("roots", ())
-    return LibrarySettings(
-        roots=tuple(entry if isinstance(entry, str) else entry["path"] for entry in entries),
-        root_rules=tuple(RootSettings(**entry) for entry in entries if not isinstance(entry, str)),
-        **{name: value for name, value in section.items() if name != "roots"},
-    )
-
-
-def _soulseek(section: Mapping[str, Any]) -> SoulseekSettings:
-    typed = dict(section)
-    if "server" in typed:
-        typed["server"] = parse_host_port(typed["server"])
-    if "share" in typed:
-        typed["share"] = tuple(typed["share"])
-    return SoulseekSettings(**typed)
-
-
-def with_environment(tree: TextTree, environ: Mapping[str, str]) -> TextTree:
-    """Lay `RECONCILER__MESH__OVERLAY__LISTEN=...` over a text tree; lists are comma-separated."""
-    for name, path in environment_paths(environ).items():
-        tree = _laid_over(tree, path, _list_or_text(path, environ[name]))
-    return tree
-
-
-def environment_paths(environ: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """Which variables name a setting, and which one; in the order in which they are laid over."""
-    names = sorted(name for name in environ if name.startswith(ENVIRONMENT_PREFIX))
-    return {name: tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")) for name in names}
-
-
-def parse_host_port(text: str) -> HostPort:
-    """Take `host:port` or `[::1]:port` apart; raises ValueError that says what is wrong."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not _PORT.fullmatch(port) or int(port) > _PORT_MAX:
-        raise ValueError("has no port in 0-65535 at its end")
-    if not _HOST.fullmatch(host):
-        raise ValueError("does not begin with a host name or address")
-    return HostPort(host=host.strip("[]"), port=int(port))
-
-
-def parse_peer_address(text: str) -> PeerAddress:
-    """Take `<peer id>@host:port` apart; raises ValueError that says what is wrong."""
-    peer, at, rest = text.partition("@")
-    if not at or not is_peer_id(peer):
-        raise ValueError("does not begin with a peer id of 43 characters and `@`")
-    where = parse_host_port(rest)
-    if where.port == 0:
-        raise ValueError("has port 0, which nobody listens on")
-    return PeerAddress(peer=PeerId(peer), host=where.host, port=where.port)
-
-
-def _in_seconds(section: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn `interval_seconds` into `interval_s`: files speak in words, code in units."""
-    return {name.removesuffix("econds") if name.endswith("_seconds") else name: x for name, x in section.items()}
-
-
-def _list_or_text(path: tuple[str, ...], text: str) -> TextTree:
-    if path not in _LISTS:
-        return text
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _laid_over(tree: TextTree, path: tuple[str, ...], value: TextTree) -> TextTree:
-    if not path:
-        return value
-    below = tree if isinstance(tree, dict) else {}
-    return {**below, path[0]: _laid_over(below.get(path[0]), path[1:], value)}

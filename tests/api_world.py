@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from reconciler.addresses import HostPort
 from reconciler.api.allowance import Rate
 from reconciler.api.app import behind_the_door, make_app
 from reconciler.api.figures import Figures, Watched
@@ -21,7 +22,7 @@ from reconciler.api.means import ApiMeans
 from reconciler.api.server import bound, serving, threads
 from reconciler.api.stream import StreamBounds
 from reconciler.clock import SystemClock
-from reconciler.config import HostPort, Settings, SwarmEventSettings
+from reconciler.config import Settings, SwarmEventSettings
 from reconciler.engine.order import JobProgress
 from reconciler.reconcile.observe import Folders
 from reconciler.reconcile.policy import policy_of

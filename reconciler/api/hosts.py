@@ -10,7 +10,7 @@ an address is always right: nobody can point an address somewhere else.
 import ipaddress
 from collections.abc import Collection
 
-from reconciler.config import parse_host_port
+from reconciler.addresses import parse_host_port
 
 _LOCAL_NAMES = frozenset({"localhost"})
 

@@ -17,9 +17,9 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from reconciler.addresses import HostPort
 from reconciler.api.address import forget_address, keep_address
 from reconciler.api.ports import holder_of
-from reconciler.config import HostPort
 from reconciler.errors import BadConfigurationError
 
 # Requests that wait for the disk at once; the reconcile loop has threads of its own.

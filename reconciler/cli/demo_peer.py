@@ -11,8 +11,9 @@ import json
 import sys
 from pathlib import Path
 
+from reconciler.addresses import HostPort
 from reconciler.clock import SystemClock
-from reconciler.config import HostPort, OverlaySettings
+from reconciler.config import OverlaySettings
 from reconciler.library.index import LibraryIndex
 from reconciler.overlay.keyfile import load_or_make
 from reconciler.overlay.serving import serving

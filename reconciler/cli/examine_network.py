@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from reconciler.addresses import HostPort
 from reconciler.cli.finding import Finding, fine, problem, warning
 from reconciler.cli.session_view import session_of
 from reconciler.clock import Clock, rfc3339
-from reconciler.config import HostPort, MusicBrainzSettings, Settings, SoulseekSettings
+from reconciler.config import MusicBrainzSettings, Settings, SoulseekSettings
 from reconciler.errors import BadConfigurationError
 from reconciler.ids import Mbid
 from reconciler.musicbrainz.answers import Answers

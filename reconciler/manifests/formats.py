@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from reconciler.config import parse_host_port, parse_peer_address
+from reconciler.addresses import parse_host_port, parse_peer_address
 from reconciler.ids import is_job_id, is_mbid, is_root
 
 # PATH_MAX and NAME_MAX of Linux (limits.h), in bytes.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
-from reconciler.config import parse_peer_address
+from reconciler.addresses import parse_peer_address
 from reconciler.ids import JobId, Mbid, Root, Sha256, TrackPosition
 from reconciler.manifests.directives import directives_of, duration_s
 from reconciler.manifests.document import Document, Path, in_order, pointer_of, problem_at

@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
+from reconciler.addresses import HostPort
 from reconciler.api.address import address_of_running, forget_address, keep_address
 from reconciler.api.ports import holder_of
 from reconciler.api.server import bound
 from reconciler.api.token import is_token, load_or_make_token, load_token
-from reconciler.config import HostPort
 from reconciler.errors import BadConfigurationError, DiskError, StateDamagedError
 from reconciler.state.location import InstanceLock
 

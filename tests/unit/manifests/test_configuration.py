@@ -1,22 +1,10 @@
 """Configuration: file and environment become settings, or problems."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from reconciler import config
-from reconciler.config import (
-    HostPort,
-    PeerAddress,
-    RootSettings,
-    Settings,
-    SoulseekSettings,
-    SwarmEventSettings,
-    parse_host_port,
-    parse_peer_address,
-    with_environment,
-)
-from reconciler.manifests.configuration import read_configuration
+from reconciler.addresses import HostPort, PeerAddress
+from reconciler.config import RootSettings, Settings, SoulseekSettings, SwarmEventSettings
+from reconciler.manifests.configuration import ENVIRONMENT_LISTS, read_configuration
 from reconciler.manifests.forms import load_schema
 
 PEER = "abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLM_01"
@@ -219,48 +207,52 @@ def test_a_mistake_in_a_variable_names_the_variable(name: str, value: str, expec
     assert [str(problem) for problem in problems] == [expected]
 
 
-def test_laying_over_leaves_the_tree_as_it_was():
-    """A pure function: the file's tree is not changed in place."""
-    tree = {"retry": {"limit": "1"}, "mesh": "text"}
-    laid = with_environment(tree, {"RECONCILER__RETRY__LIMIT": "2", "RECONCILER__MESH__OVERLAY__ENABLED": "true"})
-    assert laid == {"retry": {"limit": "2"}, "mesh": {"overlay": {"enabled": "true"}}}
-    assert tree == {"retry": {"limit": "1"}, "mesh": "text"}
+MEND_IT = ", make that a block of fields, or take the variable out"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        (
+            "library: {}\n",
+            "RECONCILER__LIBARY__NAMING",
+            ["0:0: libary: RECONCILER__LIBARY__NAMING: unknown field, did you mean library?"],
+        ),
+        (
+            "api: {listen: '127.0.0.1:5031'}\n",
+            "RECONCILER__API__LISTEN__PORT",
+            [f"0:0: api.listen.port: RECONCILER__API__LISTEN__PORT: nothing can be set below `api.listen`{MEND_IT}"],
+        ),
+        (
+            "status: sidecar\n",
+            "RECONCILER__STATUS__MODE",
+            [
+                f"0:0: status.mode: RECONCILER__STATUS__MODE: nothing can be set below `status`{MEND_IT}",
+                "1:9: status: `sidecar` is not a block of fields, write fields as `name: value`",
+            ],
+        ),
+        (
+            "- status\n",
+            "RECONCILER__STATUS__MODE",
+            [
+                f"0:0: status.mode: RECONCILER__STATUS__MODE: nothing can be set below the configuration{MEND_IT}",
+                "1:1: a list is not a block of fields, write fields as `name: value`",
+            ],
+        ),
+    ],
+)
+def test_a_variable_hides_no_mistake_and_is_not_mistaken_for_a_line(text: str, name: str, expected: list[str]):
+    """A setting above it that is misspelt, or that is no block in the file."""
+    problems = read_configuration(text.encode(), {name: "none"})
+    assert isinstance(problems, tuple)
+    assert [str(problem) for problem in problems] == expected
 
 
 def test_every_list_of_the_schema_is_one_in_the_environment():
-    """A list that config.py did not know would arrive as one text."""
+    """A list that is not known as one would arrive as one text."""
 
     def lists(schema: dict, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
         found = {path} if schema.get("type") == "array" else set()
         return found.union(*(lists(below, (*path, name)) for name, below in schema.get("properties", {}).items()))
 
-    assert lists(load_schema("configuration")) == config._LISTS
-
-
-@pytest.mark.parametrize(
-    "text", ["", ":1", "host", "host:", "host:65536", "host:01", "host:-1", "-a:1", "a b:1", "::1:80", "[x]:1", "a\n:1"]
-)
-def test_what_is_no_address(text: str):
-    """A host and a port, an IPv6 address in brackets."""
-    with pytest.raises(ValueError, match=r"port|host"):
-        parse_host_port(text)
-
-
-def test_a_peer_that_listens_nowhere():
-    """Port 0 is for listening only."""
-    with pytest.raises(ValueError, match="port 0"):
-        parse_peer_address(f"{PEER}@host:0")
-
-
-@given(st.text())
-def test_any_text_is_an_address_or_an_error_in_words(text: str):
-    """No other exception leaves the parser."""
-    for parse in (parse_host_port, parse_peer_address):
-        try:
-            parse(text)
-        except ValueError as error:
-            refused = str(error)
-            continue
-        refused = "accepted"
-        assert text.isascii()
-    assert refused
+    assert lists(load_schema("configuration")) == ENVIRONMENT_LISTS

@@ -14,7 +14,8 @@ import yaml
 from jsonschema import Draft202012Validator
 from odd_manifests import ALBUM, FILES, ODD, Odd
 
-from reconciler.config import Settings, settings_of
+from reconciler.config import Settings
+from reconciler.manifests.configuration import settings_of
 from reconciler.manifests.document import Document
 from reconciler.manifests.formats import FORMATS
 from reconciler.manifests.forms import form_of, load_schema
