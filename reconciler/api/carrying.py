@@ -143,7 +143,7 @@ class CarryingRoutes:
         def work() -> tuple[Export, str]:
             jobs = JobStore(means.database)
             record = means.record(job_id)
-            here = Here(means.folders, jobs=jobs, sightings=SightingStore(means.database))
+            here = Here(means.folders, sightings=SightingStore(means.database))
             export = export_job(record.job_id, here=here, jobs=jobs)
             if not save:
                 return export, ""
@@ -160,8 +160,14 @@ class CarryingRoutes:
         offers = [Incoming(source=f"manifest {n}", data=piece.data) for n, piece in enumerate(pieces, start=1)]
 
         def work() -> list[Outcome]:
-            here = Here(means.folders, jobs=JobStore(means.database), sightings=SightingStore(means.database))
-            return import_manifests(offers, here=here, places=means.places, clock=means.clock, entropy=means.entropy)
+            return import_manifests(
+                offers,
+                folders=means.folders,
+                sightings=SightingStore(means.database),
+                places=means.places,
+                clock=means.clock,
+                entropy=means.entropy,
+            )
 
         async with self._one_at_a_time:
             outcomes = await means.beside(work)

@@ -54,7 +54,8 @@ def export_(context: Context, job_id: str, *, output: str) -> None:
       reconciler job export 01HRQ4 --output /mnt/usb/loveless.yml
       reconciler job export 01HRQ4 --output - | ssh nas reconciler job import --root /srv/music --manifest -
     """
-    with _here(context) as (here, jobs):
+    with _stores(context) as (jobs, sightings):
+        here = Here(Folders(root=context.root), sightings=sightings)
         export = export_job(_named(job_id, here, jobs), here=here, jobs=jobs)
         if output == "-":
             sys.stdout.buffer.write(export.data)
@@ -110,8 +111,15 @@ def take_in(context: Context, offers: Iterable[Incoming], *, is_batch: bool = Tr
     """Import what is offered and say what became of each."""
     settings = context.settings()
     places = policy_of(settings, root=PurePosixPath(context.root), hostname=socket.gethostname()).places
-    with _here(context) as (here, _):
-        outcomes = import_manifests(offers, here=here, places=places, clock=SystemClock(), entropy=os.urandom)
+    with _stores(context) as (_, sightings):
+        outcomes = import_manifests(
+            offers,
+            folders=Folders(root=context.root),
+            sightings=sightings,
+            places=places,
+            clock=SystemClock(),
+            entropy=os.urandom,
+        )
     if context.as_json:
         context.print_json([outcome.as_json() for outcome in outcomes])
     elif is_batch:
@@ -123,15 +131,13 @@ def take_in(context: Context, offers: Iterable[Incoming], *, is_batch: bool = Tr
 
 
 @contextlib.contextmanager
-def _here(context: Context) -> Iterator[tuple[Here, JobStore | None]]:
-    """What is in the root folder, by its files and, where a daemon has worked there, by its database."""
-    folders = Folders(root=context.root)
+def _stores(context: Context) -> Iterator[tuple[JobStore | None, SightingStore | None]]:
+    """What a daemon has noted of the root folder; nothing where none has worked there."""
     if not context.database_path.exists():
-        yield Here(folders, jobs=None, sightings=None), None
+        yield None, None
         return
     with context.database() as database:
-        jobs = JobStore(database)
-        yield Here(folders, jobs=jobs, sightings=SightingStore(database)), jobs
+        yield JobStore(database), SightingStore(database)
 
 
 def _named(prefix: str, here: Here, jobs: JobStore | None) -> JobId:

@@ -58,8 +58,10 @@ class Beside:
             means.sights.forget(path)
             means.ledger.wake_all_refused()
             return ""
-        job_id = look.file.manifest.job_id if isinstance(look.file, Valid) else None
-        means.sights.saw_completed(CompletedManifest(path=path, mark=look.mark, job_id=job_id))
+        manifest = look.file.manifest if isinstance(look.file, Valid) else None
+        job_id = manifest.job_id if manifest is not None else None
+        digest = manifest.spec_digest if manifest is not None else ""
+        means.sights.saw_completed(CompletedManifest(path=path, mark=look.mark, job_id=job_id, spec_digest=digest))
         ledger = means.ledger
         if job_id is not None and (ledger.registry.path_of(job_id) or ledger.dependencies.dependants_of(job_id)):
             # Judged by what stands in the database, so it must stand there first.

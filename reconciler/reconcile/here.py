@@ -16,8 +16,7 @@ from reconciler.manifests.model import Manifest
 from reconciler.reconcile.listing import differences
 from reconciler.reconcile.observe import Folders, look_at
 from reconciler.reconcile.observed import Valid
-from reconciler.state.jobs import JobStore
-from reconciler.state.sightings import SightingStore
+from reconciler.state.sightings import CompletedManifest, Sighting, SightingStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,28 +33,25 @@ class Holder:
 class Here:
     """The manifests of `jobs/active` and `jobs/completed` as they are at one moment. Each method waits for the disk."""
 
-    def __init__(self, folders: Folders, *, jobs: JobStore | None, sightings: SightingStore | None) -> None:
-        """Without stores, as where no daemon has worked yet, all files are read. Raises NotFoundError."""
+    def __init__(self, folders: Folders, *, sightings: SightingStore | None) -> None:
+        """Without a store, as where no daemon has worked yet, all files are read. Raises NotFoundError."""
         self.folders = folders
-        self._jobs = jobs
         self._paths: dict[JobId, list[str]] = defaultdict(list)
         self._by_digest: dict[str, list[str]] = defaultdict(list)
-        self._digests_known = jobs is None
         marks: dict[str, int] = {}
-        named: dict[str, JobId] = {}
+        said: dict[str, tuple[JobId | None, str]] = {}
 
-        def remember(path: str, mark: int, job_id: JobId | None) -> None:
-            marks[path] = mark
-            if job_id is not None:
-                named[path] = job_id
+        def remember(seen: Sighting | CompletedManifest) -> None:
+            marks[seen.path] = seen.mark
+            said[seen.path] = (seen.job_id, seen.spec_digest)
 
         if sightings is not None:
-            sightings.each(lambda seen: remember(seen.path, seen.mark, seen.job_id))
-            sightings.each_completed(lambda seen: remember(seen.path, seen.mark, seen.job_id))
+            sightings.each(remember)
+            sightings.each_completed(remember)
         for folder in (folders.active, folders.completed):
             prefix = f"{folders.relative(folder)}/"
             below = {path: mark for path, mark in marks.items() if path.startswith(prefix)}
-            self._take(folder, prefix, below, named)
+            self._take(folder, prefix, below, said)
 
     def holders(self, job_id: JobId) -> list[Holder]:
         """The files that have a job, those of `jobs/active` first; raises FileBusyError while one is written."""
@@ -64,10 +60,6 @@ class Here:
 
     def asking_for(self, spec_digest: str) -> list[Holder]:
         """The files that ask for just this; raises FileBusyError while one is written."""
-        if not self._digests_known and self._jobs is not None:
-            for digest, path in self._jobs.digests():
-                self._by_digest[digest].append(path)
-            self._digests_known = True
         found = [self._holder(path, None) for path in dict.fromkeys(self._by_digest.get(spec_digest, ()))]
         return [h for h in found if h is not None and h.manifest is not None and h.manifest.spec_digest == spec_digest]
 
@@ -93,7 +85,9 @@ class Here:
         self.add(path, state.manifest)
         return state.manifest
 
-    def _take(self, folder: Path, prefix: str, marks: dict[str, int], named: dict[str, JobId]) -> None:
+    def _take(
+        self, folder: Path, prefix: str, marks: dict[str, int], said: dict[str, tuple[JobId | None, str]]
+    ) -> None:
         try:
             seen = differences(folder, prefix, marks, ())
         except OSError as error:
@@ -104,8 +98,12 @@ class Here:
             ) from error
         apart = {*seen.changed, *seen.vanished}
         for path in marks:
-            if path not in apart and path in named:
-                self._paths[named[path]].append(path)
+            if path not in apart:
+                job_id, spec_digest = said[path]
+                if job_id is not None:
+                    self._paths[job_id].append(path)
+                if spec_digest:
+                    self._by_digest[spec_digest].append(path)
         for path in seen.changed:
             self.notice(path)
 

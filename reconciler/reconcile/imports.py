@@ -26,27 +26,38 @@ from reconciler.reconcile.here import Here, Holder
 from reconciler.reconcile.incoming import Incoming
 from reconciler.reconcile.intake import Outcome
 from reconciler.reconcile.names import is_manifest_name
+from reconciler.reconcile.observe import Folders
 from reconciler.reconcile.orders import Places
+from reconciler.reconcile.turns import turn_in
+from reconciler.state.sightings import SightingStore
 
 # Different manifests that all came with one id; more than a few mean that something else is wrong.
 SAME_ID_MAX = 1000
 # Files of other jobs that are called as this one's would be.
 SAME_NAME_MAX = 99
-# Others that take files in at the same time and are quicker, one after the other.
+# Others that put files there at the same time, without asking, and are quicker, one after the other.
 RACES_MAX = 20
 
 
 def import_manifests(
-    offers: Iterable[Incoming], *, here: Here, places: Places, clock: Clock, entropy: Callable[[int], bytes]
+    offers: Iterable[Incoming],
+    *,
+    folders: Folders,
+    sightings: SightingStore | None,
+    places: Places,
+    clock: Clock,
+    entropy: Callable[[int], bytes],
 ) -> list[Outcome]:
     """Take in each of `offers`, in their order, and say what became of it; one that is refused stops no other.
 
-    Blocking. `here` is made for this call; two calls at a time for one root folder may take in one manifest twice,
-    which the daemon then says (DuplicateJobID). `entropy(n)` gives n random bytes, as os.urandom does.
+    Blocking. Whoever else takes manifests into these folders waits, so that what two offer at once comes in once.
+    `entropy(n)` gives n random bytes, as os.urandom does. Raises NotFoundError where there is no `jobs/active`,
+    FileBusyError where others do not come to an end.
     """
-    taking = _Taking(here=here, places=places, clock=clock, entropy=entropy)
-    outcomes = [taking.take(offer) for offer in offers]
-    return [taking.with_word_of_needs(outcome) for outcome in outcomes]
+    with turn_in(folders.active):
+        taking = _Taking(here=Here(folders, sightings=sightings), places=places, clock=clock, entropy=entropy)
+        outcomes = [taking.take(offer) for offer in offers]
+        return [taking.with_word_of_needs(outcome) for outcome in outcomes]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -109,7 +120,7 @@ class _Taking:
                 self._remember(job_id, manifest)
                 notes = self._notes(job_id, manifest)
                 return replace(outcome, result="imported", path=path, notes=notes)
-        raise FileBusyError(f"others take in job {job_id} at the same time", hint="import it again")
+        raise FileBusyError(f"others put job {job_id} there at the same time", hint="import it again")
 
     def _identity(self, manifest: Manifest) -> tuple[JobId, Holder | None]:
         """The id that a manifest gets here, and the file that asks for the same under it already."""

@@ -197,6 +197,7 @@ class Passes:
                 priority=manifest.directives.priority if manifest is not None else 0,
                 created_at=(manifest.created_at or "") if manifest is not None else "",
                 depends_on=manifest.directives.depends_on if manifest is not None else (),
+                spec_digest=manifest.spec_digest if manifest is not None else "",
             )
         )
 

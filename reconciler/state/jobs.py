@@ -145,11 +145,6 @@ class JobStore:
         query = "SELECT job_id, path FROM jobs WHERE gone_at IS NULL ORDER BY job_id"
         return self._database.read(lambda connection: connection.execute(query).fetchall())
 
-    def digests(self) -> list[tuple[str, str]]:
-        """What each of them asked for when it was last looked at, as the digest of its spec, with its path."""
-        query = "SELECT spec_digest, path FROM jobs WHERE gone_at IS NULL ORDER BY job_id"
-        return self._database.read(lambda connection: connection.execute(query).fetchall())
-
     def states(self, job_ids: Collection[JobId]) -> dict[JobId, JobState]:
         """The state of those of `job_ids` that are known and whose manifest was not given up as gone."""
         wanted = sorted(set(job_ids))

@@ -11,7 +11,7 @@ import sqlite3
 import zlib
 
 from reconciler.state.event_tables import EVENTS
-from reconciler.state.job_tables import HOOKS, JOBS, MANIFESTS, RELEASES
+from reconciler.state.job_tables import HOOKS, JOBS, MANIFESTS, RELEASES, WISHES
 from reconciler.state.library_tables import HOLDINGS, SCANS, TAGS
 from reconciler.state.peer_tables import PEERS, SOULSEEK, SOULSEEK_REPORT
 
@@ -28,6 +28,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     SOULSEEK_REPORT,
     TAGS,
     SCANS,
+    WISHES,
 )
 """In order, only ever appended to: a file with version N has had the first N."""
 

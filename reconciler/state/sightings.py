@@ -25,14 +25,15 @@ _WAITS_FOR = frozenset(get_args(WaitsFor))
 _ROWS_AT_ONCE = 1000
 
 _PUT = """
-INSERT INTO sightings VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET
+INSERT INTO sightings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET
     mark = excluded.mark, job_id = excluded.job_id, waits_for = excluded.waits_for, at = excluded.at,
-    priority = excluded.priority, created_at = excluded.created_at, depends_on = excluded.depends_on
+    priority = excluded.priority, created_at = excluded.created_at, depends_on = excluded.depends_on,
+    spec_digest = excluded.spec_digest
 """
 
 _PUT_COMPLETED = """
-INSERT INTO completed_manifests VALUES (?, ?, ?) ON CONFLICT (path) DO UPDATE SET
-    mark = excluded.mark, job_id = excluded.job_id
+INSERT INTO completed_manifests VALUES (?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET
+    mark = excluded.mark, job_id = excluded.job_id, spec_digest = excluded.spec_digest
 """
 
 _PUT_HOLD = """
@@ -55,6 +56,8 @@ class Sighting:
     priority: int = 0
     created_at: str = ""
     depends_on: tuple[JobId, ...] = ()
+    spec_digest: str = ""
+    """Of what it asks for; empty = it is no manifest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,8 @@ class CompletedManifest:
     path: str
     mark: int
     job_id: JobId | None
+    spec_digest: str = ""
+    """As in Sighting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,11 +104,7 @@ class SightingStore:
 
     def each_completed(self, take: Callable[[CompletedManifest], None]) -> None:
         """Call `take` with every manifest that is known in `jobs/completed`."""
-        query = "SELECT path, mark, job_id FROM completed_manifests"
-        self._each(
-            query,
-            lambda row: take(CompletedManifest(path=row[0], mark=row[1], job_id=JobId(row[2]) if row[2] else None)),
-        )
+        self._each("SELECT * FROM completed_manifests", lambda row: take(_completed_of(row)))
 
     def put(
         self,
@@ -118,7 +119,7 @@ class SightingStore:
         `marks` are those of files that changed and of which everything else still holds.
         """
         rows = [_row_of(sighting) for sighting in seen]
-        more = [(each.path, each.mark, each.job_id or "") for each in completed]
+        more = [(each.path, each.mark, each.job_id or "", each.spec_digest) for each in completed]
         paths = [(path,) for path in gone]
         remarked = [(mark, path) for path, mark in (marks or {}).items()]
 
@@ -147,7 +148,7 @@ class SightingStore:
         query = "DELETE FROM holds WHERE reason = ?"
         self._database.write(lambda connection: connection.execute(query, (reason,))).result()
 
-    def _each(self, query: str, take: Callable[[tuple[str, int, str]], None]) -> None:
+    def _each(self, query: str, take: Callable[[tuple[object, ...]], None]) -> None:
         def work(connection: sqlite3.Connection) -> None:
             cursor = connection.execute(query)
             while rows := cursor.fetchmany(_ROWS_AT_ONCE):
@@ -170,11 +171,12 @@ def _row_of(sighting: Sighting) -> tuple[str | int | float | None, ...]:
         sighting.priority,
         sighting.created_at,
         " ".join(sighting.depends_on),
+        sighting.spec_digest,
     )
 
 
 def _sighting_of(row: tuple[object, ...]) -> Sighting:
-    path, mark, job_id, waits_for, at, priority, created_at, depends_on = row
+    path, mark, job_id, waits_for, at, priority, created_at, depends_on, spec_digest = row
     if waits_for not in _WAITS_FOR or not isinstance(mark, int) or not isinstance(priority, int):
         raise ValueError(f"{row!r}"[:200])
     return Sighting(
@@ -186,4 +188,14 @@ def _sighting_of(row: tuple[object, ...]) -> Sighting:
         priority=priority,
         created_at=str(created_at),
         depends_on=tuple(JobId(each) for each in str(depends_on).split()) if depends_on else (),
+        spec_digest=str(spec_digest),
+    )
+
+
+def _completed_of(row: tuple[object, ...]) -> CompletedManifest:
+    path, mark, job_id, spec_digest = row
+    if not isinstance(mark, int):
+        raise TypeError(f"{row!r}"[:200])
+    return CompletedManifest(
+        path=str(path), mark=mark, job_id=JobId(str(job_id)) if job_id else None, spec_digest=str(spec_digest)
     )

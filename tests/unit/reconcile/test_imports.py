@@ -2,6 +2,8 @@
 
 import os
 import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from odd_manifests import ALBUM, JOB, MBID, ODD
 
-from reconciler.errors import InvalidInputError, NotFoundError
+from reconciler.errors import FileBusyError, InvalidInputError, NotFoundError
 from reconciler.ids import JobId, is_job_id
 from reconciler.manifests.configuration import read_configuration
 from reconciler.manifests.files import read_file
@@ -22,6 +24,7 @@ from reconciler.reconcile.incoming import Incoming, incoming_file, incoming_in
 from reconciler.reconcile.listing import mark_at
 from reconciler.reconcile.observe import Folders
 from reconciler.reconcile.policy import policy_of
+from reconciler.reconcile.turns import PATIENCE_S, turn_in
 from reconciler.state.database import Database
 from reconciler.state.jobs import JobStore
 from reconciler.state.sightings import CompletedManifest, Sighting, SightingStore
@@ -54,7 +57,7 @@ class Root:
         self.sightings = SightingStore(database) if database is not None else None
 
     def here(self):
-        return Here(self.folders, jobs=self.jobs, sightings=self.sightings)
+        return Here(self.folders, sightings=self.sightings)
 
     @property
     def places(self):
@@ -66,7 +69,18 @@ class Root:
         """Import data, or whole offers."""
         given = [each if isinstance(each, Incoming) else Incoming(source="it", data=each) for each in offers]
         dice = random.Random(5)
-        return import_manifests(given, here=self.here(), places=self.places, clock=Now(), entropy=dice.randbytes)
+        return self.take_each(given, dice.randbytes)
+
+    def take_each(self, offers, entropy=os.urandom):
+        """Import offers as they come."""
+        return import_manifests(
+            offers,
+            folders=self.folders,
+            sightings=self.sightings,
+            places=self.places,
+            clock=Now(),
+            entropy=entropy,
+        )
 
     def export(self, job_id=JOB):
         return export_job(JobId(job_id), here=self.here(), jobs=self.jobs)
@@ -188,7 +202,7 @@ def test_a_folder_that_is_none_is_said_at_once(tmp_path):
     with pytest.raises(NotFoundError, match="is not there"):
         incoming_file(tmp_path / "nowhere.yml")
     with pytest.raises(NotFoundError, match="jobs/active cannot be listed"):
-        Here(Folders(root=tmp_path), jobs=None, sightings=None)
+        Here(Folders(root=tmp_path), sightings=None)
 
 
 @pytest.mark.parametrize(
@@ -225,12 +239,40 @@ def test_nothing_is_written_over_whatever_has_the_name(root, tmp_path):
 
 def test_who_takes_in_the_same_meanwhile_is_noticed(root):
     """Between the look and the write somebody else is quicker with the very job: it is here already."""
-    here = root.here()
-    root.take(Incoming(source="it", name="x.yml", data=NAMED))
-    offer = Incoming(source="it", name="x.yml", data=NAMED)
-    (outcome,) = import_manifests([offer], here=here, places=root.places, clock=Now(), entropy=os.urandom)
+
+    def offers():
+        (root.active / "x.yml").write_bytes(NAMED)
+        yield Incoming(source="it", name="x.yml", data=NAMED)
+
+    (outcome,) = root.take_each(offers())
     assert (outcome.result, outcome.path) == ("unchanged", "jobs/active/x.yml")
     assert len(root.texts()) == 1
+
+
+def test_two_that_take_in_the_same_wish_at_once_make_one_job(root):
+    """Without an id there is nothing else to know it by: the second waits its turn, and finds it here."""
+    many = 4
+    begin = threading.Barrier(many)
+
+    def take(_):
+        begin.wait()
+        return root.take_each([Incoming(source="it", data=ALBUM)])[0].result
+
+    with ThreadPoolExecutor(many) as pool:
+        results = sorted(pool.map(take, range(many)))
+    assert results == ["imported", *["unchanged"] * (many - 1)]
+    assert len(root.texts()) == 1
+
+
+def test_who_does_not_come_to_an_end_is_not_waited_for(root):
+    """Another process takes in a hundred thousand: that is said, after a while."""
+    waited = []
+    busy = pytest.raises(FileBusyError, match="others take manifests into")
+    with turn_in(root.active), busy, turn_in(root.active, pause=waited.append):
+        pytest.fail("two at a time")
+    assert sum(waited) == pytest.approx(PATIENCE_S)
+    with turn_in(root.active, pause=waited.append):
+        pass
 
 
 def test_who_depends_on_a_job_that_has_another_id_here_is_told(root):
@@ -273,12 +315,10 @@ def test_what_a_daemon_has_seen_is_not_read_and_still_known(served):
 def test_a_wish_without_an_id_is_found_by_what_it_asks_for(served):
     """Where a daemon knows the job that asks for just this, there is no second one."""
     (served.active / "a.yml").write_bytes(NAMED)
-    manifest = read_manifest(NAMED).manifest
-    served.jobs.observe_spec(
-        JobId(JOB), path="jobs/active/a.yml", job_type=manifest.job_type, spec_digest=manifest.spec_digest, now=0.0
+    digest, mark = read_manifest(NAMED).manifest.spec_digest, mark_at(served.active / "a.yml")
+    served.sightings.put(
+        [Sighting(path="jobs/active/a.yml", mark=mark, job_id=JobId(JOB), waits_for="time", spec_digest=digest)]
     )
-    mark = mark_at(served.active / "a.yml")
-    served.sightings.put([Sighting(path="jobs/active/a.yml", mark=mark, job_id=JobId(JOB), waits_for="time")])
     (outcome,) = served.take(ALBUM)
     assert (outcome.result, outcome.job_id) == ("unchanged", JOB)
     (served.active / "a.yml").unlink()

@@ -12,8 +12,10 @@ from reconciler.clock import SystemClock
 from reconciler.errors import ExitCode
 from reconciler.manifests.files import read_file
 from reconciler.manifests.model import JobState
+from reconciler.manifests.read import read_manifest
 from reconciler.manifests.splice import without_status
 from reconciler.reconcile.conditions import Reason
+from reconciler.reconcile.here import Here
 from reconciler.reconcile.loop import ENGINE_JOBS_MAX
 from reconciler.reconcile.wakeup import EventWakeup
 from reconciler.reconcile.watch import FolderWatch
@@ -442,3 +444,18 @@ def test_the_kernel_tells_of_a_new_manifest(world):
 
     asyncio.run(play())
     assert "state: running" in world.status("a.yml")
+
+
+def test_a_wish_that_another_machine_runs_is_known_here(world):
+    """Nor is one recorded that was finished there: what was seen of the files says what they ask for."""
+    world.write("a.yml", release(JOB, extra="  node: other\n"))
+    world.write("b.yml", release(OTHER_JOB), folder="completed")
+    world.run_for(40)
+    assert world.store.all() == []
+    here = Here(world.folders, sightings=world.sightings)
+    for text, path in (
+        (release(extra="  node: other\n"), "jobs/active/a.yml"),
+        (release(), "jobs/completed/b.yml"),
+    ):
+        digest = read_manifest(text.encode()).manifest.spec_digest
+        assert [holder.path for holder in here.asking_for(digest)] == [path]

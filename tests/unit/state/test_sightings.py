@@ -42,7 +42,15 @@ def every(store):
 def test_a_sighting_comes_back_as_it_was(store):
     """Each field, and the smallest and largest mark."""
     many = [
-        seen("a", waits_for="time", at=1.5, priority=-100, created_at="2026", depends_on=(JOB, OTHER)),
+        seen(
+            "a",
+            waits_for="time",
+            at=1.5,
+            priority=-100,
+            created_at="2026",
+            depends_on=(JOB, OTHER),
+            spec_digest="sha256:1",
+        ),
         seen("b", mark=2**63 - 1, job_id=None, waits_for="slot"),
     ]
     store.put(many)
@@ -68,7 +76,7 @@ def test_what_is_gone_is_forgotten(store):
 
 def test_other_rules_forget_what_was_judged_and_not_what_is_done(store):
     """A finished manifest is judged by nobody."""
-    done = CompletedManifest(path="c", mark=1, job_id=None)
+    done = CompletedManifest(path="c", mark=1, job_id=None, spec_digest="sha256:2")
     store.put([seen()], completed=[done])
     store.begin("one")
     assert every(store) == [seen()]
@@ -102,3 +110,11 @@ def test_a_sighting_that_cannot_have_been_written_is_damage(store, database):
     database.write(lambda connection: connection.execute("UPDATE sightings SET waits_for = 'godot'")).result()
     with pytest.raises(StateDamagedError, match="impossible sighting"):
         every(store)
+
+
+def test_a_finished_manifest_that_cannot_have_been_noted_is_damage(store, database):
+    """Nor is that."""
+    store.put([], completed=[CompletedManifest(path="c", mark=1, job_id=None)])
+    database.write(lambda connection: connection.execute("UPDATE completed_manifests SET mark = 'odd'")).result()
+    with pytest.raises(StateDamagedError, match="impossible sighting"):
+        store.each_completed(print)
