@@ -62,6 +62,9 @@ BODY_S_MAX = 10.0
 # Answers under way when the server stops get this long to end.
 GRACE_S = 1.0
 
+# Between two lines of the log about a disk of ours that fails.
+WARNING_EVERY_S = 60.0
+
 # Our longest target has 89 bytes and our longest header, the signature, 190.
 LINE_BYTES_MAX = 1024
 FIELD_BYTES_MAX = 4096
@@ -80,6 +83,7 @@ class OverlayServer:
         self._clock = clock
         self._replays = ReplayGuard()
         self._running: _Running | None = None
+        self._silent_until_s = 0.0
 
     async def start(self, host: str, port: int) -> int:
         """Listen at an address (0 = a free port) and return the port; raises OSError where it cannot be had."""
@@ -138,8 +142,15 @@ class OverlayServer:
             logger.info("a held file has changed and is not shared any more", why=error.message)
             return refusal(RefusedError(410, "not held here any more"))
         except (DiskError, FileBusyError) as error:
-            logger.warning("a request for a held file failed", why=error.message)
+            self._warn(error.message)
             return refusal(RefusedError(503, "the disk is busy", {"Retry-After": str(RETRY_FULL_S)}))
+
+    def _warn(self, why: str) -> None:
+        """Tell that our disk fails, now and then: a peer asks again every few seconds, and there may be many."""
+        now_s = self._clock.monotonic()
+        if now_s >= self._silent_until_s:
+            self._silent_until_s = now_s + WARNING_EVERY_S
+            logger.warning("a request for a held file failed", why=why)
 
     async def _route(self, request: web.BaseRequest, running: "_Running") -> web.StreamResponse:
         """Match the target as it was sent: no decoding, no query, one spelling only."""

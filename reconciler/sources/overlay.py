@@ -118,21 +118,23 @@ class OverlaySource:
         """Close every connection."""
         await self._control.close()
 
-    def _plan(self, wants: tuple[Want, ...]) -> dict[OverlayPeerSource, list[Want]]:
-        askable = [want for want in wants if want.recording is not None or want.root is not None]
-        plan = {peer: list(askable) for peer in self._peers}
+    def _plan(self, wants: tuple[Want, ...]) -> dict[OverlayPeerSource, tuple[Want, ...]]:
+        askable = tuple(want for want in wants if want.recording is not None or want.root is not None)
+        named: dict[OverlayPeerSource, list[Want]] = {}
         for want in askable:
-            for source in want.sources:
-                if isinstance(source, OverlayPeerSource) and want not in plan.setdefault(source, []):
-                    plan[source].append(want)
-        return plan
+            for source in dict.fromkeys(want.sources):
+                if isinstance(source, OverlayPeerSource):
+                    named.setdefault(source, []).append(want)
+        return {peer: tuple(asked) for peer, asked in named.items()} | dict.fromkeys(self._peers, askable)
 
-    async def _ask_all(self, plan: dict[OverlayPeerSource, list[Want]], found: asyncio.Queue[Found | None]) -> None:
+    async def _ask_all(
+        self, plan: dict[OverlayPeerSource, tuple[Want, ...]], found: asyncio.Queue[Found | None]
+    ) -> None:
         deadline_s = asyncio.get_running_loop().time() + self._timeout_s
         try:
             async with asyncio.TaskGroup() as group:
                 for peer, wants in plan.items():
-                    search = PeerSearch(peer, tuple(wants), ask=self.ask, found=found.put_nowait, clock=self._clock)
+                    search = PeerSearch(peer, wants, ask=self.ask, found=found.put_nowait, clock=self._clock)
                     group.create_task(self._ask_one(search, deadline_s))
         finally:
             found.put_nowait(None)

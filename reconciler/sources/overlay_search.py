@@ -67,7 +67,13 @@ class PeerSearch:
         clock: Clock,
     ) -> None:
         self._peer = peer
-        self._wants = wants
+        self._of_recording: dict[Mbid, list[Want]] = {}
+        self._of_root: dict[Root, list[Want]] = {}
+        for want in wants:
+            if want.recording is not None:
+                self._of_recording.setdefault(want.recording, []).append(want)
+            if want.root is not None:
+                self._of_root.setdefault(want.root, []).append(want)
         self._ask = ask
         self._found = found
         self._clock = clock
@@ -98,14 +104,12 @@ class PeerSearch:
 
     async def _have(self) -> tuple[set[Mbid], dict[Root, tuple[int, bool]]]:
         """Ask which of the wanted recordings and roots the peer holds."""
-        recordings = list(dict.fromkeys(want.recording for want in self._wants if want.recording is not None))
-        roots = list(dict.fromkeys(want.root for want in self._wants if want.root is not None))
         held_recordings: set[Mbid] = set()
         held_roots: dict[Root, tuple[int, bool]] = {}
-        for batch in range(0, max(len(recordings), len(roots)), HAVE_IDS_MAX):
+        for batch in range(0, max(len(self._of_recording), len(self._of_root)), HAVE_IDS_MAX):
             question = HaveQuestion(
-                recordings=tuple(islice(recordings, batch, batch + HAVE_IDS_MAX)),
-                roots=tuple(islice(roots, batch, batch + HAVE_IDS_MAX)),
+                recordings=tuple(islice(self._of_recording, batch, batch + HAVE_IDS_MAX)),
+                roots=tuple(islice(self._of_root, batch, batch + HAVE_IDS_MAX)),
             )
             answer = await self._ask(
                 self._endpoint, "POST", HAVE_TARGET, bytes_max=HAVE_ANSWER_BYTES_MAX, body=question.write()
@@ -127,15 +131,14 @@ class PeerSearch:
                 self._good(answer), recording=recording, peer=self._peer.peer, now_unix_s=self._clock.wall()
             )
             for variant in descriptor.variants:
-                await self._offer(variant, (want for want in self._wants if want.recording == recording))
+                await self._offer(variant, self._of_recording[recording])
         except PeerError as error:
             self.trouble(error)
 
     async def _offer_roots(self, roots: dict[Root, tuple[int, bool]]) -> None:
         """Offer the roots that no descriptor has named; all that is known of them is their size."""
         for root, (size, complete) in roots.items():
-            wants = (want for want in self._wants if want.root == root)
-            await self._offer(DescribedVariant(root=root, size=size, complete=complete), wants)
+            await self._offer(DescribedVariant(root=root, size=size, complete=complete), self._of_root[root])
 
     async def _offer(self, variant: DescribedVariant, wants: Iterable[Want]) -> None:
         wants = [

@@ -6,6 +6,7 @@ import os
 import time
 
 import pytest
+from loguru import logger
 from overlay_world import (
     CLIENT,
     NOBODYS_RECORDING,
@@ -325,6 +326,28 @@ def test_a_changed_file_is_gone(index, holding, tmp_path):
         assert (await client.get(f"/overlay/v1/recordings/{RECORDING}")).status == 404
 
     with_client(index, talk)
+
+
+def test_a_disk_that_is_away_is_told_of_now_and_then(tmp_path):
+    """Whoever asks is told to come back, each time; the log has one line of it a minute."""
+    music, lines = tmp_path / "music", []
+    music.mkdir()
+    database = Database.open(tmp_path / "state.db")
+    index = LibraryIndex(database, shared={str(music): True})
+    away = hold(index, music / "a.flac", DATA)
+    music.rename(tmp_path / "disk")
+
+    async def talk(client):
+        for _ in range(5):
+            answer = await client.get(blob_target(away.root))
+            assert (answer.status, answer.headers["retry-after"]) == (503, "2")
+
+    sink = logger.add(lambda message: lines.append(message.record["extra"].get("why", "")), level="WARNING")
+    with_client(index, talk)
+    logger.remove(sink)
+    database.close()
+    (line,) = lines
+    assert "may not be mounted" in line
 
 
 def test_what_is_on_the_disk_is_sent_unread(index, holding, tmp_path):

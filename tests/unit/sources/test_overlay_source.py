@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import socket
+import time
 from contextlib import asynccontextmanager
 
 import pytest
@@ -97,6 +98,26 @@ def test_a_recording_is_offered(index, holding):
             return offer
 
     run(main())
+
+
+def test_what_a_peer_is_asked_about_is_worked_out_once_for_each_want():
+    """A job of thousands of files that all name one peer: doubled, it takes twice the time and not four times."""
+
+    def seconds(count):
+        peer = at(1)
+        wants = [want(n, root=Root(f"{n:064x}"), sources=(peer,)) for n in range(1, count + 1)]
+
+        async def main():
+            async with source_of(peer) as source:
+                began = time.process_time()
+                plan = source._plan(tuple(wants))
+                took_s = time.process_time() - began
+                assert plan == {peer: tuple(wants)}
+                return took_s
+
+        return min(run(main()) for _ in range(3))
+
+    assert seconds(4000) < 8 * seconds(1000) + 0.05
 
 
 def test_an_offer_leads_to_its_bytes(index, holding):
