@@ -58,8 +58,11 @@ class Download:
         self._changed = asyncio.Event()
 
     def offered(self, ticket: int, size: int) -> bool:
-        """The peer offers to send; whether that is taken."""
-        if self._ticket is not None or self._error is not None:
+        """The peer offers to send; whether that is taken.
+
+        A later offer counts instead of one that no connection came of: the peer has begun anew.
+        """
+        if self.stream is not None or self._error is not None:
             return False
         if size != self.size:
             self.fail(DownloadError("bad answer", f"offers {size} bytes where it listed {self.size}", is_final=True))
