@@ -10,7 +10,6 @@ It begins with sharing where a twin fetches the same bytes already (engine.twins
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from enum import StrEnum
 from typing import assert_never
 
@@ -20,9 +19,9 @@ from reconciler.engine.doubt import Again, Doubt
 from reconciler.engine.events import (
     ChunkListArrived,
     ChunkListRefused,
-    ChunkPrint,
     Command,
     DiscardPart,
+    Kept,
     Note,
     OpenPart,
     PartOpened,
@@ -101,8 +100,9 @@ class Attempt:
         self._all: tuple[dict[PeerKey, Offer], dict[PeerKey, Offer], dict[PeerKey, Offer]] | None = None
         """Its own offers, the helpers', and both: the same object while neither changes."""
         self._list = None if variant.root is None else ChunkListSearch(variant, out=out, usable=usable, ban=ban)
-        self._kept: tuple[tuple[ChunkIndex, ChunkPrint], ...] | None = None
+        self._kept: Kept | None = None
         self._copying = False
+        self._joined = False
         self._content_failures = 0
         self._doubt = Doubt()
         self._again: Again | None = None
@@ -143,8 +143,7 @@ class Attempt:
     @property
     def root(self) -> Root:
         """The root of a part that is whole, computed where the variant states none."""
-        hashes = tuple(each.digest for each in self.receipts.in_order())
-        return self.variant.root or Root(root_of(hashes, file_size=self.variant.size))
+        return self.variant.root or Root(root_of(self.receipts.in_order(), file_size=self.variant.size))
 
     def offers(self) -> dict[PeerKey, Offer]:
         """Who may be asked for its chunks: those who offer it, and those who help."""
@@ -192,10 +191,10 @@ class Attempt:
             )
         return view
 
-    def judge(self, chunk: ChunkIndex, found: ChunkPrint, said: bool | None) -> bool | None:  # noqa: FBT001 - three-valued
+    def judge(self, chunk: ChunkIndex, found: bytes, said: bool | None) -> bool | None:  # noqa: FBT001 - three-valued
         """Whether a chunk that came is right: as the lane `said`, or by a list that came after it was asked for."""
         if said is None and self.chunk_hashes is not None:
-            return self.chunk_hashes[chunk] == found.digest
+            return self.chunk_hashes[chunk] == found
         return said
 
     def order_changed(self, order: TrackOrder) -> None:
@@ -251,16 +250,16 @@ class Attempt:
         if self.phase is AttemptPhase.OPENING:
             self._kept = event.kept
 
-    def _start_fetching(self, kept: tuple[tuple[ChunkIndex, ChunkPrint], ...]) -> None:
+    def _start_fetching(self, kept: Kept) -> None:
         self.plan = ChunkPlan(self.variant.size)
-        before, givers = self.receipts.prints, self.receipts.givers
+        before, givers = self.receipts.digests, self.receipts.givers
         again = self._again.chunks if self._again is not None and self.provisional else frozenset()
         self.receipts.clear()
         for chunk, found in kept:
-            if chunk in again or (self.chunk_hashes is not None and self.chunk_hashes[chunk] != found.digest):
+            if chunk in again or (self.chunk_hashes is not None and self.chunk_hashes[chunk] != found):
                 continue
             self.plan.have(chunk)
-            same = chunk in before and before[chunk].digest == found.digest
+            same = chunk in before and before[chunk] == found
             self.receipts.keep(chunk, found, givers.get(chunk) if same else None)
         self.phase = AttemptPhase.FETCHING
         self._out.append(self._start_note(self.plan))
@@ -270,7 +269,7 @@ class Attempt:
         matched = next((each.matched for each in self._offers.of(self.variant).values() if each.matched), "")
         return Note(
             type=EventType.TRACK_START,
-            action="resumed" if self.receipts.prints else "started",
+            action="resumed" if self.receipts.digests else "started",
             position=self.position,
             variant_id=self.variant.id,
             facts={
@@ -280,7 +279,7 @@ class Attempt:
                 "chosen": self._chosen,
                 **({"match": matched} if matched else {}),
                 "verified_by": "chunks" if self.chunk_hashes else "whole file",
-                "chunks_kept": len(self.receipts.prints),
+                "chunks_kept": len(self.receipts.digests),
                 "bytes_kept": plan.bytes_had,
                 "chunks_total": plan.count,
             },
@@ -288,7 +287,7 @@ class Attempt:
 
     # ---- fetching ----------------------------------------------------------------------------------------------------
 
-    def chunk_came(self, chunk: ChunkIndex, found: ChunkPrint, giver: PeerKey) -> bool:
+    def chunk_came(self, chunk: ChunkIndex, found: bytes, giver: PeerKey) -> bool:
         """Count a chunk that is on disk; False when it was there already."""
         if self.plan is None or not self.plan.have(chunk):
             return False
@@ -299,26 +298,42 @@ class Attempt:
         """Go on to verifying when nothing is missing."""
         if self.phase is AttemptPhase.FETCHING and self.plan is not None and self.plan.is_whole:
             self.phase = AttemptPhase.VERIFYING
-            checksums = None if self.provisional else tuple(each.checksum for each in self.receipts.in_order())
+            digests = None if self.provisional else tuple(self.receipts.in_order())
             self._out.append(
-                VerifyWhole(position=self.position, variant=self.variant, part_id=self.part_id, checksums=checksums)
+                VerifyWhole(
+                    position=self.position,
+                    variant=self.variant,
+                    part_id=self.part_id,
+                    digests=digests,
+                    overwritable=self._joined,
+                )
             )
 
     def compared_with(self, hashes: tuple[bytes, ...]) -> tuple[list[ChunkIndex], list[ChunkIndex]]:
         """Which of the chunks that are here are equal to those of a chunk list, and which differ."""
         equal: list[ChunkIndex] = []
         other: list[ChunkIndex] = []
-        for chunk, found in self.receipts.prints.items():
-            (equal if hashes[chunk] == found.digest else other).append(chunk)
+        for chunk, found in self.receipts.digests.items():
+            (equal if hashes[chunk] == found else other).append(chunk)
         return equal, other
 
     def join(self, hashes: tuple[bytes, ...], differing: Collection[ChunkIndex]) -> None:
         """From now on every chunk must be as in this list; what differs is fetched again."""
         assert self.plan is not None
         self.chunk_hashes = hashes
+        self._joined = True
         for chunk in differing:
-            self.plan.lose(chunk)
-            self.receipts.lost(chunk)
+            self._lose(chunk)
+
+    def overwritten(self, chunk: ChunkIndex) -> None:
+        """A peer that was asked before it was known what a chunk must be has written another over it."""
+        if self.phase is AttemptPhase.FETCHING:
+            self._lose(chunk)
+
+    def _lose(self, chunk: ChunkIndex) -> None:
+        assert self.plan is not None
+        self.plan.lose(chunk)
+        self.receipts.lost(chunk)
 
     def help_from(self, rooted: Variant | None) -> None:
         """Let those who offer `rooted`, which has the same bytes, be asked too; None = only its own peers again."""
@@ -340,9 +355,9 @@ class Attempt:
         """The bytes are right; whoever sent others before is named."""
         if self.phase is AttemptPhase.VERIFYING:
             self.sha256 = event.sha256
-            self.receipts.prints = self._on_disk(event.found)
+            self.receipts.digests = self._on_disk(event.found)
             self.phase = AttemptPhase.WHOLE
-            for liar, chunk in self._doubt.liars(self.receipts.prints).items():
+            for liar, chunk in self._doubt.liars(self.receipts.digests).items():
                 self._ban(liar, f"chunk {chunk} that it sent before is not that of the right file")
 
     def whole_refused(self, event: WholeRefused) -> None:
@@ -408,13 +423,13 @@ class Attempt:
 
     def _question(self, event: WholeRefused) -> bool:
         """Ban whom a wrong whole refutes, and choose what is fetched again from whom; False where nobody can tell."""
-        message, prints = event.message, self._on_disk(event.found)
-        as_brought = all(prints[chunk].digest == found.digest for chunk, found in self.receipts.prints.items())
+        message, digests = event.message, self._on_disk(event.found)
+        as_brought = all(digests[chunk] == found for chunk, found in self.receipts.digests.items())
         condemned = self._brought_alone() if as_brought and not event.wrong else None
         self._again, self._unheard, self.only = None, None, None
-        self._doubt.heard(self.receipts.prints, self.receipts.givers)
-        runs = [range(first, last + 1) for first, last in event.wrong] or [range(len(prints))]
-        wrong = [{ChunkIndex(chunk): prints[ChunkIndex(chunk)] for chunk in run} for run in runs]
+        self._doubt.heard(self.receipts.digests, self.receipts.givers)
+        runs = [range(first, last + 1) for first, last in event.wrong] or [range(len(digests))]
+        wrong = [{ChunkIndex(chunk): digests[ChunkIndex(chunk)] for chunk in run} for run in runs]
         for liar in self._doubt.refuted(wrong):
             self._ban(liar, f"the whole file is wrong: {message}")
         if condemned is not None:
@@ -437,18 +452,15 @@ class Attempt:
         if self._is_claimed:
             self._discard(message, quarantine=False)
             self.receipts.clear()
-        self._out.append(self._doubt_note(message, again, len(prints)))
+        self._out.append(self._doubt_note(message, again, len(digests)))
         return True
 
-    def _on_disk(self, found: tuple[bytes, ...]) -> dict[ChunkIndex, ChunkPrint]:
+    def _on_disk(self, found: tuple[bytes, ...]) -> dict[ChunkIndex, bytes]:
         """What the chunks on the disk hash to: not always what was counted, for a request that was cancelled may have
         written late, or the disk may have changed a byte; neither is the giver's fault.
         """
-        digests = dict(enumerate(found))
-        return {
-            chunk: each if digests.get(chunk, each.digest) == each.digest else replace(each, digest=digests[chunk])
-            for chunk, each in self.receipts.prints.items()
-        }
+        on_disk = dict(enumerate(found))
+        return {chunk: on_disk.get(chunk, digest) for chunk, digest in self.receipts.digests.items()}
 
     def _doubt_note(self, message: str, again: Again, count: int) -> Note:
         whom = "others than before" if again.only is None else f"{again.only.partition(':')[2]} alone"
@@ -469,7 +481,7 @@ class Attempt:
         """What each phase needs is there."""
         if self.plan is not None:
             self.plan.check_invariants()
-            here = len(self.receipts.prints)
+            here = len(self.receipts.digests)
             assert here == self.plan.chunks_had, "a chunk is here without its print, or the other way about"
         match self.phase:
             case AttemptPhase.SHARING:

@@ -43,7 +43,7 @@ from reconciler.engine.order import JobOrder, TrackOrder
 from reconciler.engine.outgoing import Bytes, Outgoing, Recogniser, copy_of, outgoing, wrong_content
 from reconciler.engine.partfile import PartName, PartStore
 from reconciler.engine.pieces import wrong_pieces
-from reconciler.engine.prints import differing
+from reconciler.engine.reread import differing
 from reconciler.errors import DiskError, FileBusyError, UnsafePathError, disk_refusal
 from reconciler.ids import ChunkIndex, JobId, Sha256, TrackPosition
 from reconciler.library import audio, suspicion
@@ -383,12 +383,12 @@ def _read_whole(
     is wrong with its bytes; nothing = they are right.
     """
     variant = command.variant
-    if command.checksums is None:
+    if command.digests is None:
         with path.open("rb") as part:
             hashes = hash_file(part.fileno(), variant.size)
         wrong = wrong_content(hashes, variant)
         return hashes.sha256, hashes.chunk_hashes, "content" if wrong else "", wrong
-    chunk = differing(path, variant.size, command.checksums, but=read_again)
+    chunk = differing(path, variant.size, command.digests, but=read_again)
     if chunk is not None:
         return None, (), "content", f"chunk {chunk} on disk is not what was verified"
     if variant.sha256 is None and variant.size > WHOLE_SHA256_BYTES_MAX:

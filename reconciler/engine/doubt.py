@@ -17,7 +17,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from math import inf
 
-from reconciler.engine.events import ChunkPrint
 from reconciler.ids import ChunkIndex
 from reconciler.sources.base import Offer, PeerKey
 
@@ -46,36 +45,36 @@ class Doubt:
         """The last word of each peer."""
         self._agreed_tries = 0
 
-    def heard(self, prints: Mapping[ChunkIndex, ChunkPrint], givers: Mapping[ChunkIndex, PeerKey]) -> None:
+    def heard(self, digests: Mapping[ChunkIndex, bytes], givers: Mapping[ChunkIndex, PeerKey]) -> None:
         """Take note of who gave what of a wrong whole."""
         for chunk, giver in givers.items():
-            self._said.setdefault(giver, {})[chunk] = prints[chunk].digest
+            self._said.setdefault(giver, {})[chunk] = digests[chunk]
 
-    def refuted(self, wrong: Collection[Mapping[ChunkIndex, ChunkPrint]]) -> list[PeerKey]:
+    def refuted(self, wrong: Collection[Mapping[ChunkIndex, bytes]]) -> list[PeerKey]:
         """Who said every chunk of something `wrong`, the whole or a piece, just as it is here; their word counts no
         more.
         """
         refuted = [
             peer
             for peer, said in self._said.items()
-            if any(all(said.get(chunk) == found.digest for chunk, found in prints.items()) for prints in wrong)
+            if any(all(said.get(chunk) == digest for chunk, digest in digests.items()) for digests in wrong)
         ]
         for peer in refuted:
             del self._said[peer]
         return sorted(refuted)
 
-    def liars(self, prints: Mapping[ChunkIndex, ChunkPrint]) -> dict[PeerKey, ChunkIndex]:
+    def liars(self, digests: Mapping[ChunkIndex, bytes]) -> dict[PeerKey, ChunkIndex]:
         """Now that the whole is right: who said otherwise, and one of the chunks each."""
         found: dict[PeerKey, ChunkIndex] = {}
         for peer, said in sorted(self._said.items()):
-            wrong = [chunk for chunk, digest in said.items() if prints[chunk].digest != digest]
+            wrong = [chunk for chunk, digest in said.items() if digests[chunk] != digest]
             if wrong:
                 found[peer] = min(wrong)
         return found
 
     def next_step(
         self,
-        prints: Mapping[ChunkIndex, ChunkPrint],
+        digests: Mapping[ChunkIndex, bytes],
         offers: Mapping[PeerKey, Offer],
         *,
         ranges: Callable[[Offer], bool],
@@ -83,19 +82,19 @@ class Doubt:
     ) -> Again | None:
         """What to do after a wrong whole; None = nobody could bring anything that would tell more.
 
-        `prints` are of the chunks that may be wrong: all of them, or those of wrong pieces.
+        `digests` are of the chunks that may be wrong: all of them, or those of wrong pieces.
         `offers` are those of peers that may be asked; `ranges` tells of whom any chunks may be, and not a stream only.
         """
         if not offers:
-            return Again(chunks=frozenset(prints), only=None)  # whoever may yet be found
-        heard, open_ = self._opinions(prints)
+            return Again(chunks=frozenset(digests), only=None)  # whoever may yet be found
+        heard, open_ = self._opinions(digests)
         asked = {peer: offer for peer, offer in offers.items() if ranges(offer)}
         tellable = frozenset(
             chunk
             for chunk in open_
             if any(peer not in heard[chunk] and _holds(offer, chunk) for peer, offer in asked.items())
         )
-        alone, alone_s = self._one_alone(prints, offers, speed)
+        alone, alone_s = self._one_alone(digests, offers, speed)
         several = len(offers) > 1
         if tellable and (alone is None or (several and _opinions_s(tellable, heard, asked, speed) < alone_s)):
             return Again(chunks=tellable, only=None)
@@ -104,20 +103,20 @@ class Doubt:
         return alone if self._agreed_tries <= AGREED_TRIES_MAX else None
 
     def _opinions(
-        self, prints: Mapping[ChunkIndex, ChunkPrint]
+        self, digests: Mapping[ChunkIndex, bytes]
     ) -> tuple[dict[ChunkIndex, tuple[PeerKey, ...]], list[ChunkIndex]]:
         """Who was heard of each chunk, and the chunks for which too few stand."""
-        heard: dict[ChunkIndex, tuple[PeerKey, ...]] = dict.fromkeys(prints, ())
+        heard: dict[ChunkIndex, tuple[PeerKey, ...]] = dict.fromkeys(digests, ())
         standing: Counter[ChunkIndex] = Counter()
         for peer, said in self._said.items():
-            for chunk in said.keys() & prints.keys():
+            for chunk in said.keys() & digests.keys():
                 heard[chunk] += (peer,)
-                standing[chunk] += prints[chunk].digest == said[chunk]
-        return heard, [chunk for chunk in prints if standing[chunk] < OPINIONS_ENOUGH]
+                standing[chunk] += digests[chunk] == said[chunk]
+        return heard, [chunk for chunk in digests if standing[chunk] < OPINIONS_ENOUGH]
 
     def _one_alone(
         self,
-        prints: Mapping[ChunkIndex, ChunkPrint],
+        digests: Mapping[ChunkIndex, bytes],
         offers: Mapping[PeerKey, Offer],
         speed: Callable[[PeerKey], float],
     ) -> tuple[Again | None, float]:
@@ -126,7 +125,7 @@ class Doubt:
         for peer, offer in offers.items():
             if offer.holds is None:
                 said = self._said.get(peer, {})
-                other = frozenset(chunk for chunk, found in prints.items() if said.get(chunk) != found.digest)
+                other = frozenset(chunk for chunk, digest in digests.items() if said.get(chunk) != digest)
                 takes = (len(other) / _at_least(speed(peer)), peer, other)
                 best = takes if best is None or takes[:2] < best[:2] else best
         return (None, inf) if best is None else (Again(chunks=best[2], only=best[1]), best[0])

@@ -68,14 +68,8 @@ class ChunkListRefused:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChunkPrint:
-    """What a chunk hashes to."""
-
-    digest: bytes
-    """Its BEP 52 hash: what names it to peers."""
-    checksum: bytes
-    """Of the same bytes, cheap (engine.prints): what the re-read before publishing compares with."""
+Kept = tuple[tuple[ChunkIndex, bytes], ...]
+"""Chunks that are in a part, each with its digest: its BEP 52 hash, as in a chunk list."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +79,8 @@ class PartOpened:
     position: TrackPosition
     part_id: str
     """Which part of the track: the id of the variant that it was made for. The same below."""
-    kept: tuple[tuple[ChunkIndex, ChunkPrint], ...]
-    """Chunks with what they hash to, computed from the disk just now."""
+    kept: Kept
+    """Computed from the disk just now."""
 
 
 DiskTrouble = Literal[
@@ -150,8 +144,8 @@ class ChunkArrived:
 
     transfer: TransferId
     chunk: ChunkIndex
-    print: ChunkPrint
-    """Computed from what came."""
+    digest: bytes
+    """Its BEP 52 hash, computed from what came."""
     matches: bool | None
     """Whether the digest is the expected one; None where none was known."""
     bytes_received: int
@@ -353,8 +347,12 @@ class VerifyWhole:
     position: TrackPosition
     variant: Variant
     part_id: str
-    checksums: tuple[bytes, ...] | None
-    """The checksum of each chunk as it was verified; None = chunks were never verified, the whole must prove itself."""
+    digests: tuple[bytes, ...] | None
+    """Of each chunk as it was verified; None = chunks were never verified, the whole must prove itself."""
+    overwritable: bool = False
+    """Whether peers may have written to it without knowing what was expected: then a chunk that was right when it was
+    read again may have been overwritten since.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

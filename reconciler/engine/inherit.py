@@ -14,18 +14,14 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from reconciler.engine.events import ChunkPrint
+from reconciler.engine.events import Kept
 from reconciler.engine.partfile import PartName, PartStore
-from reconciler.engine.prints import print_of
 from reconciler.engine.twins import Legacy, Place
 from reconciler.errors import DiskError
 from reconciler.ids import ChunkIndex
 from reconciler.library.room import require_room
-from reconciler.overlay.merkle import chunk_count, chunk_size, root_of
+from reconciler.overlay.merkle import chunk_count, chunk_hash, chunk_size, root_of
 from reconciler.sources.base import Variant
-
-Kept = tuple[tuple[ChunkIndex, ChunkPrint], ...]
-"""Chunks that are in a part, with what they hash to."""
 
 # ioctl(2) FICLONE, _IOW(0x94, 9, int): share the extents of a whole file, copied only when one of the two is written.
 # https://man7.org/linux/man-pages/man2/ioctl_ficlone.2.html
@@ -104,9 +100,7 @@ def _is_reflink(source_fd: int, target_fd: int) -> bool:
     return True
 
 
-def _filled(
-    source_fd: int, target_fd: int, variant: Variant, *, copying: bool
-) -> Iterator[tuple[ChunkIndex, ChunkPrint]]:
+def _filled(source_fd: int, target_fd: int, variant: Variant, *, copying: bool) -> Iterator[tuple[ChunkIndex, bytes]]:
     """Copy each chunk, where that is still to be done, and hash it."""
     size = chunk_size(variant.size)
     for index in range(chunk_count(variant.size)):
@@ -114,13 +108,13 @@ def _filled(
         written = 0
         while copying and written < len(data):
             written += os.pwrite(target_fd, data[written:], index * size + written)
-        yield ChunkIndex(index), print_of(memoryview(data), variant.size)
+        yield ChunkIndex(index), chunk_hash(data, file_size=variant.size)
 
 
 def _is_right(kept: Kept, fd: int, variant: Variant) -> bool:
     """Whether the bytes are the variant's: somebody may have edited the file since it was published."""
     if variant.root is not None:
-        return root_of([found.digest for _, found in kept], file_size=variant.size) == variant.root
+        return root_of([digest for _, digest in kept], file_size=variant.size) == variant.root
     with os.fdopen(os.dup(fd), "rb") as copy:
         copy.seek(0)
         return hashlib.file_digest(copy, "sha256").hexdigest() == variant.sha256

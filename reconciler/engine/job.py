@@ -256,9 +256,11 @@ class JobMachine:
         track = self._tracks.get(transfer.position)
         attempt = None if track is None else track.attempt_of(transfer.plan)
         asked = [each for each in transfer.plan.holders(event.chunk) if each != transfer.id]
-        matches = event.matches if attempt is None else attempt.judge(event.chunk, event.print, event.matches)
+        matches = event.matches if attempt is None else attempt.judge(event.chunk, event.digest, event.matches)
         if matches is False:
             self._wrong_chunk(peer, transfer, event)
+            if attempt is not None and event.matches is None:
+                attempt.overwritten(event.chunk)
         elif self._counts(transfer, attempt, matches=matches) and attempt and self._take_chunk(attempt, event, peer):
             self._delivered(peer, transfer, event)
             self._out.append(chunk_note(peer, transfer, event, "verified" if matches else "received"))
@@ -278,7 +280,7 @@ class JobMachine:
 
     @staticmethod
     def _take_chunk(attempt: Attempt, event: ChunkArrived, peer: Peer) -> bool:
-        return attempt.chunk_came(event.chunk, event.print, peer.key)
+        return attempt.chunk_came(event.chunk, event.digest, peer.key)
 
     def _wrong_chunk(self, peer: Peer, transfer: Transfer, event: ChunkArrived) -> None:
         """A chunk is not what it should be: whoever promised the very bytes has lied, another has other bytes."""

@@ -13,10 +13,9 @@ from reconciler.engine.http_head import HeadRefusedError, read_head, request_hea
 from reconciler.engine.lane_orders import LaneEvent, Post, ReadRange, Tag
 from reconciler.engine.partwriter import PartWriter, name_of
 from reconciler.engine.pipeline import Pipeline
-from reconciler.engine.prints import print_of
 from reconciler.engine.wire import Wire, WireError
 from reconciler.ids import ChunkIndex
-from reconciler.overlay.merkle import chunk_size
+from reconciler.overlay.merkle import chunk_hash, chunk_size
 from reconciler.sources.base import Endpoint
 
 # A lane without work keeps its connection this long: the next track of an album usually comes within it.
@@ -192,8 +191,8 @@ class Lane:
         self, order: ReadRange, part: PartWriter, chunk: ChunkIndex, view: memoryview, *, duration_s: float
     ) -> None:
         """Hash a chunk while it is warm, write it unless it is wrong, and tell."""
-        found = print_of(view, order.size)
-        matches = None if order.expected is None else found.digest == order.expected[chunk - order.first]
+        found = chunk_hash(view, file_size=order.size)
+        matches = None if order.expected is None else found == order.expected[chunk - order.first]
         if matches is not False and not part.write_chunk(chunk, view, found, verified=matches is True):
             raise WireError("cancelled", "the part was closed")
         self._tell(
@@ -201,7 +200,7 @@ class Lane:
             ChunkArrived(
                 transfer=order.tag.transfer,
                 chunk=chunk,
-                print=found,
+                digest=found,
                 matches=matches,
                 bytes_received=len(view),
                 duration_s=duration_s,

@@ -13,7 +13,6 @@ from typing import Any
 
 from reconciler.engine.events import (
     ChunkArrived,
-    ChunkPrint,
     PeerConnected,
     PeerQueued,
     TransferEnded,
@@ -109,8 +108,7 @@ def event_fields(told: LaneEvent) -> Fields:
     if isinstance(event, ChunkArrived):
         fields |= {
             "chunk": event.chunk,
-            "digest": event.print.digest.hex(),
-            "checksum": event.print.checksum.hex(),
+            "digest": event.digest.hex(),
             "matches": event.matches,
             "bytes": event.bytes_received,
             "duration_s": event.duration_s,
@@ -150,7 +148,7 @@ def _event(
             return ChunkArrived(
                 transfer=transfer,
                 chunk=ChunkIndex(int(fields["chunk"])),
-                print=ChunkPrint(digest=bytes.fromhex(fields["digest"]), checksum=bytes.fromhex(fields["checksum"])),
+                digest=bytes.fromhex(fields["digest"]),
                 matches=None if matches is None else bool(matches),
                 bytes_received=int(fields["bytes"]),
                 duration_s=float(fields["duration_s"]),

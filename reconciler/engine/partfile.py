@@ -19,13 +19,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.engine.events import ChunkPrint
-from reconciler.engine.prints import print_of
+from reconciler.engine.events import Kept
 from reconciler.errors import disk_refusal
 from reconciler.ids import ChunkIndex, JobId, TrackPosition
 from reconciler.library.room import require_room, require_writable
 from reconciler.manifests.filesystem import file_system_of
-from reconciler.overlay.merkle import chunk_count, chunk_size
+from reconciler.overlay.merkle import chunk_count, chunk_hash, chunk_size
 
 JOURNAL_VERSION = 1
 
@@ -95,12 +94,10 @@ class PartStore:
         """Where the part called `name` lies."""
         return self.folder_for(allowed_root) / f"{name.stem}.part"
 
-    def open(
-        self, name: PartName, *, allowed_root: Path, variant_id: str, size: int
-    ) -> tuple[Path, tuple[tuple[ChunkIndex, ChunkPrint], ...]]:
+    def open(self, name: PartName, *, allowed_root: Path, variant_id: str, size: int) -> tuple[Path, Kept]:
         """Resume the part if it is of this very variant, else make it anew.
 
-        Returns its path and the chunks that are on disk and match their journal line, each with what it hashes to.
+        Returns its path and the chunks that are on disk and match their journal line.
         """
         path = self.path_of(name, allowed_root)
         header = _header(variant_id, size)
@@ -132,9 +129,7 @@ class PartStore:
                     old.rename(path)
                 return
 
-    def begin_journal(
-        self, name: PartName, *, allowed_root: Path, size: int, kept: tuple[tuple[ChunkIndex, ChunkPrint], ...]
-    ) -> None:
+    def begin_journal(self, name: PartName, *, allowed_root: Path, size: int, kept: Kept) -> None:
         """Start the journal of a part whose bytes come from elsewhere than a peer."""
         path = self.path_of(name, allowed_root)
         with _disk("write the journal of", path):
@@ -185,7 +180,7 @@ class PartStore:
             os.close(part)
 
     @staticmethod
-    def _resume(path: Path, header: bytes, size: int) -> tuple[tuple[ChunkIndex, ChunkPrint], ...] | None:
+    def _resume(path: Path, header: bytes, size: int) -> Kept | None:
         """The chunks that can be kept; None where there is no part of this variant."""
         try:
             journal = path.with_suffix(".journal").read_bytes()
@@ -236,7 +231,7 @@ def _journaled(lines: bytes, size: int) -> dict[ChunkIndex, bytes]:
     return said
 
 
-def _matching(part: int, said: dict[ChunkIndex, bytes], size: int) -> Iterator[tuple[ChunkIndex, ChunkPrint]]:
+def _matching(part: int, said: dict[ChunkIndex, bytes], size: int) -> Iterator[tuple[ChunkIndex, bytes]]:
     """Those chunks whose bytes on disk hash to what the journal says."""
     chunk_bytes = chunk_size(size)
     for chunk, digest in sorted(said.items()):
@@ -246,15 +241,14 @@ def _matching(part: int, said: dict[ChunkIndex, bytes], size: int) -> Iterator[t
             if error.errno != errno.EIO:
                 raise
             continue  # a bad sector: written anew, most disks replace it
-        found = print_of(memoryview(data), size)
-        if found.digest == digest:
-            yield chunk, found
+        if chunk_hash(data, file_size=size) == digest:
+            yield chunk, digest
 
 
-def _write_journal(path: Path, header: bytes, kept: tuple[tuple[ChunkIndex, ChunkPrint], ...]) -> None:
+def _write_journal(path: Path, header: bytes, kept: Kept) -> None:
     """Start the journal again with what is known to be right."""
     fresh = path.with_suffix(".journal.new")
-    lines = b"".join(b"%d %s\n" % (chunk, found.digest.hex().encode()) for chunk, found in kept)
+    lines = b"".join(b"%d %s\n" % (chunk, digest.hex().encode()) for chunk, digest in kept)
     fresh.write_bytes(header + lines)
     fresh.replace(path)
 

@@ -1,16 +1,16 @@
-"""A part open for writing: chunks in by offset, and the journal line of each once the disk has it and gives it back.
+"""A part open for writing: chunks in by offset, and the journal line of each once the disk has it.
 
 Owns: the descriptors of one part and its journal, and the thread that syncs. Never: makes or resumes a part
 (engine.partfile).
 
 A chunk is in the page cache when `write_chunk` returns, and on the disk some time later. A thread of the part's own
-asks for that (`fdatasync`) after every SYNC_BYTES, which also keeps the disk busy from the first megabyte on, then
-reads the chunks again and compares them with what was given, and only then writes the journal lines of what it covers.
-When the disk refuses there, nobody can say which of those bytes it lost (the kernel tells once and forgets them): none
-of them gets its line, and the part takes nothing more.
+asks for that (`fdatasync`) after every SYNC_BYTES, which also keeps the disk busy from the first megabyte on, and only
+then writes the journal lines of what it covers. When the disk refuses there, nobody can say which of those bytes it
+lost (the kernel tells once and forgets them): none of them gets its line, and the part takes nothing more.
 
-Reading again here, while peers are waited for, spares the finished file a pause of its own. It counts only for chunks
-that were verified: whoever writes one of them once more writes the same bytes.
+A verified chunk is read again as soon as it is written, while it is in the processor's caches, and compared with what
+was given: that spares the finished file a pause of its own. One that comes back otherwise is not among those that were
+read again, so that the last look at the whole meets it.
 """
 
 import errno
@@ -19,8 +19,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.engine.events import ChunkPrint
-from reconciler.engine.prints import checksum_in
+from reconciler.engine.reread import gives_back
 from reconciler.ids import ChunkIndex
 
 # What a power cut may cost, and how much is written at a time: large enough that the sync itself (0.5 ms on an SSD, 20
@@ -48,13 +47,12 @@ class _Written:
 
     chunk: ChunkIndex
     length_bytes: int
-    print: ChunkPrint
-    verified: bool
+    digest: bytes
 
     @property
     def line(self) -> bytes:
         """Its line in the journal."""
-        return b"%d %s\n" % (self.chunk, self.print.digest.hex().encode())
+        return b"%d %s\n" % (self.chunk, self.digest.hex().encode())
 
 
 class PartWriter:
@@ -75,12 +73,12 @@ class PartWriter:
         self._unsynced: list[_Written] = []
         self._unsynced_bytes = 0
         self._read_again: set[ChunkIndex] = set()
-        """The syncer's own until it has ended."""
+        """Verified chunks that the file has given back as they were."""
         self._lost: OSError | None = None
         self._syncer = threading.Thread(target=self._keep_synced, name="part sync", daemon=True)
         self._syncer.start()
 
-    def write_chunk(self, chunk: ChunkIndex, view: memoryview, found: ChunkPrint, *, verified: bool) -> bool:
+    def write_chunk(self, chunk: ChunkIndex, view: memoryview, digest: bytes, *, verified: bool) -> bool:
         """Write one chunk; its journal line follows when the disk has it. False, and nothing written, once the part is
         closed. `verified`: its hash is the one that it must have.
 
@@ -96,10 +94,11 @@ class PartWriter:
             offset, done = chunk * self._chunk_bytes, 0
             while done < len(view):
                 done += os.pwrite(self._file, view[done:], offset + done)
+            read_again = verified and gives_back(self._file, offset, view)
         except BaseException:  # whatever it is: who closes the part waits for every writer
             self._done_writing()
             raise
-        self._done_writing(_Written(chunk=chunk, length_bytes=len(view), print=found, verified=verified))
+        self._done_writing(_Written(chunk=chunk, length_bytes=len(view), digest=digest), read_again=read_again)
         return True
 
     def close(self) -> frozenset[ChunkIndex]:
@@ -118,9 +117,11 @@ class PartWriter:
             raise _again(self._lost)
         return frozenset(self._read_again)
 
-    def _done_writing(self, written: _Written | None = None) -> None:
+    def _done_writing(self, written: _Written | None = None, *, read_again: bool = False) -> None:
         with self._changed:
             self._writing -= 1
+            if written is not None and read_again:
+                self._read_again.add(written.chunk)
             if written is not None:
                 self._unsynced.append(written)
                 self._unsynced_bytes += written.length_bytes
@@ -129,7 +130,7 @@ class PartWriter:
                 self._changed.notify()  # the syncer, the only one who waits; not for each chunk, it has a lock to take
 
     def _keep_synced(self) -> None:
-        """Sync, read again and journal until the part is closed and nobody writes any more, or the disk refuses."""
+        """Sync and journal until the part is closed and nobody writes any more, or the disk refuses."""
         while self._lost is None:
             with self._changed:
                 self._changed.wait_for(lambda: self._unsynced or self._at_rest)
@@ -139,20 +140,12 @@ class PartWriter:
                 written, self._unsynced, self._unsynced_bytes = self._unsynced, [], 0
             try:
                 os.fdatasync(self._file)
-                self._read([each for each in written if each.verified])
                 os.write(self._journal, b"".join(each.line for each in written))
                 os.fdatasync(self._journal)
             except OSError as error:
                 with self._changed:
                     self._lost = error
                     self._changed.wait_for(lambda: not self._writing)
-
-    def _read(self, written: list[_Written]) -> None:
-        """Read chunks again; raises OSError where one is not what was written."""
-        for each in written:
-            if checksum_in(self._file, each.chunk * self._chunk_bytes, each.length_bytes) != each.print.checksum:
-                raise OSError(errno.EIO, f"the disk gives back other bytes for chunk {each.chunk} than it was given")
-            self._read_again.add(each.chunk)
 
     @property
     def _at_rest(self) -> bool:

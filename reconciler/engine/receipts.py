@@ -1,9 +1,8 @@
 """What came of one variant, and from whom.
 
-Owns: the prints of the chunks that are here, and their givers. Never: judges who of them was wrong (engine.doubt).
+Owns: the digests of the chunks that are here, and their givers. Never: judges who of them was wrong (engine.doubt).
 """
 
-from reconciler.engine.events import ChunkPrint
 from reconciler.ids import ChunkIndex
 from reconciler.sources.base import PeerKey
 
@@ -12,37 +11,37 @@ class Receipts:
     """The chunks of one attempt that are on disk."""
 
     def __init__(self) -> None:
-        self.prints: dict[ChunkIndex, ChunkPrint] = {}
+        self.digests: dict[ChunkIndex, bytes] = {}
         """What every chunk that is here hashes to."""
         self.givers: dict[ChunkIndex, PeerKey] = {}
         """Of those that a peer brought in this run."""
 
-    def keep(self, chunk: ChunkIndex, found: ChunkPrint, giver: PeerKey | None = None) -> None:
+    def keep(self, chunk: ChunkIndex, found: bytes, giver: PeerKey | None = None) -> None:
         """Count a chunk that is on disk already; nobody can be blamed for what an earlier run left."""
-        self.prints[chunk] = found
+        self.digests[chunk] = found
         if giver is not None:
             self.givers[chunk] = giver
 
-    def came(self, chunk: ChunkIndex, found: ChunkPrint, giver: PeerKey) -> None:
+    def came(self, chunk: ChunkIndex, found: bytes, giver: PeerKey) -> None:
         """Count a chunk that a peer brought."""
-        self.prints[chunk] = found
+        self.digests[chunk] = found
         self.givers[chunk] = giver
 
     def lost(self, chunk: ChunkIndex) -> None:
         """Forget a chunk that turned out to be another's."""
-        self.prints.pop(chunk, None)
+        self.digests.pop(chunk, None)
         self.givers.pop(chunk, None)
 
-    def in_order(self) -> list[ChunkPrint]:
-        """The prints from the first chunk on."""
-        return [self.prints[chunk] for chunk in sorted(self.prints)]
+    def in_order(self) -> list[bytes]:
+        """The digests, from the first chunk on."""
+        return [self.digests[chunk] for chunk in sorted(self.digests)]
 
     def only_giver(self) -> PeerKey | None:
         """Who brought everything; None where several did, or an earlier run brought some."""
         givers = set(self.givers.values())
-        return givers.pop() if len(givers) == 1 and len(self.givers) == len(self.prints) else None
+        return givers.pop() if len(givers) == 1 and len(self.givers) == len(self.digests) else None
 
     def clear(self) -> None:
         """Nothing is here any more."""
-        self.prints = {}
+        self.digests = {}
         self.givers = {}

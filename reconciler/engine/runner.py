@@ -291,7 +291,7 @@ class JobRunner:
                     read_again = self._detach((command.position, command.part_id))
                 except OSError as error:
                     return (refused(command.position, error, doing="the disk lost what was written: "),)
-                return (disk.verify(command, read_again=read_again),)
+                return (disk.verify(command, read_again=frozenset() if command.overwritable else read_again),)
             case Publish():
                 self._let_go(command.position)
                 return (disk.publish(command),)

@@ -18,9 +18,8 @@ from reconciler.clock import Clock
 from reconciler.engine.events import ChunkArrived, PeerConnected, PeerQueued, TransferEnded, TransferFailed
 from reconciler.engine.lane_orders import LaneEvent, PartId, ReadRange, Tag
 from reconciler.engine.partwriter import PartWriter
-from reconciler.engine.prints import print_of
 from reconciler.ids import ChunkIndex
-from reconciler.overlay.merkle import chunk_count, chunk_size
+from reconciler.overlay.merkle import chunk_count, chunk_hash, chunk_size
 from reconciler.sources.soulseek.download import Download, DownloadError, Stream
 from reconciler.sources.soulseek.line import BUSY_RETRY_S, place_questions, requests_again
 from reconciler.sources.soulseek.standing import Happened, What
@@ -219,8 +218,8 @@ class Reads:
 
 def _keep(order: ReadRange, part: PartWriter, chunk: ChunkIndex, view: memoryview, duration_s: float) -> ChunkArrived:
     """Hash a chunk and write it unless it is wrong; raises DownloadError where our own side refuses."""
-    found = print_of(view, order.size)
-    matches = None if order.expected is None else found.digest == order.expected[chunk - order.first]
+    found = chunk_hash(view, file_size=order.size)
+    matches = None if order.expected is None else found == order.expected[chunk - order.first]
     try:
         written = matches is False or part.write_chunk(chunk, view, found, verified=matches is True)
     except OSError as error:
@@ -230,7 +229,7 @@ def _keep(order: ReadRange, part: PartWriter, chunk: ChunkIndex, view: memoryvie
     return ChunkArrived(
         transfer=order.tag.transfer,
         chunk=chunk,
-        print=found,
+        digest=found,
         matches=matches,
         bytes_received=len(view),
         duration_s=duration_s,

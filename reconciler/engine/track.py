@@ -335,7 +335,7 @@ class TrackMachine:
             variant=attempt.variant,
             part_id=attempt.part_id,
             root=attempt.root,
-            chunk_hashes=tuple(each.digest for each in attempt.receipts.in_order()),
+            chunk_hashes=tuple(attempt.receipts.in_order()),
             sha256=attempt.sha256,
         )
         if self._rules.album:

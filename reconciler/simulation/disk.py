@@ -7,7 +7,6 @@ or whether it should have been asked for (simulation.promises).
 from collections.abc import Mapping
 
 from reconciler.engine.events import (
-    ChunkPrint,
     DiskRefused,
     DiskTrouble,
     OpenPart,
@@ -65,8 +64,7 @@ class Disk:
             return _published(order, position, is_new=False)
         self._inherit(order.job_id, command)
         on_disk = sorted(self.parts_of(order.job_id)[position].items())
-        kept = tuple((chunk, ChunkPrint(digest=digest, checksum=digest)) for chunk, digest in on_disk)
-        return PartOpened(position=position, part_id=command.part_id, kept=kept)
+        return PartOpened(position=position, part_id=command.part_id, kept=tuple(on_disk))
 
     def _inherit(self, job_id: JobId, command: OpenPart) -> None:
         """Take what a twin has left: a copy of its file or of its whole part, or the part itself."""
@@ -90,10 +88,11 @@ class Disk:
         self.parts_of(job_id)[position] = {}
 
     def verify(self, job_id: JobId, command: VerifyWhole) -> WholeVerified | WholeRefused:
-        """Read a whole part again."""
+        """Read a whole part again, but for what was read again as it was written and nobody can have written over."""
         here = self.parts_of(job_id)[command.position]
         right = chunk_list(command.position, command.variant.size)
-        if [here.get(ChunkIndex(chunk)) for chunk in range(len(right))] != list(right):
+        read_again = command.digests is not None and not command.overwritable
+        if not read_again and [here.get(ChunkIndex(chunk)) for chunk in range(len(right))] != list(right):
             return WholeRefused(
                 position=command.position,
                 part_id=command.part_id,

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from reconciler.engine.events import (
     ChunkArrived,
-    ChunkPrint,
     Event,
     FailureCode,
     PeerConnected,
@@ -131,7 +130,7 @@ class Pipe:
         return ChunkArrived(
             transfer=read.transfer,
             chunk=chunk,
-            print=ChunkPrint(digest=digest, checksum=digest),
+            digest=digest,
             matches=None if read.expected is None else digest == read.expected[chunk - read.first],
             bytes_received=_length(read, chunk),
             duration_s=now - max(self._moved_s, asked.sent_s),

@@ -76,7 +76,7 @@ class Promises:
 
     def accepts(self, position: TrackPosition, event: ChunkArrived) -> None:
         """No chunk counts as verified that is another."""
-        if event.print.digest != digest_of(position, event.chunk):
+        if event.digest != digest_of(position, event.chunk):
             raise BrokenPromiseError(f"chunk {event.chunk} of file {position} is wrong and counts as verified")
 
     def publishes(self, position: TrackPosition, size: int) -> None:

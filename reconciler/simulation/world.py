@@ -357,7 +357,7 @@ class World:
         position = self._reads[event.transfer].offer.position
         self._promises.moved(event)
         if event.matches is not False and event.transfer not in self._detached:
-            self._disk.write(self._job_id, position, event.chunk, event.print.digest)
+            self._disk.write(self._job_id, position, event.chunk, event.digest)
 
     def _arrived(self, event: ChunkArrived, use: str) -> None:
         read = self._reads[event.transfer]

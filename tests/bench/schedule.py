@@ -17,7 +17,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from reconciler.engine.events import (
     ChunkArrived,
     ChunkListArrived,
-    ChunkPrint,
     FetchChunkList,
     OpenPart,
     PartOpened,
@@ -93,11 +92,10 @@ class Peers:
         took = LARGE_CHUNK_BYTES / self._speed[peer]
         for chunk in range(read.first, read.last + 1):
             self._free_at[peer] = max(now, self._free_at[peer]) + took
-            found = ChunkPrint(digest=self._hashes[chunk], checksum=self._hashes[chunk])
             arrived = ChunkArrived(
                 transfer=read.transfer,
                 chunk=ChunkIndex(chunk),
-                print=found,
+                digest=self._hashes[chunk],
                 matches=True,
                 bytes_received=LARGE_CHUNK_BYTES,
                 duration_s=took,

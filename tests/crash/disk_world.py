@@ -39,7 +39,6 @@ from reconciler.engine.order import JobOrder, TrackOrder
 from reconciler.engine.pace import Patience, RescuePolicy
 from reconciler.engine.partfile import PartStore
 from reconciler.engine.partwriter import PartWriter, name_of
-from reconciler.engine.prints import print_of
 from reconciler.engine.runner import EventStamp
 from reconciler.ids import ChunkIndex, JobId, Root, TrackPosition
 from reconciler.library.index import LibraryIndex
@@ -330,12 +329,12 @@ class _Run:
     @staticmethod
     def _write(writer, command, data, index):
         view = data[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
-        found = print_of(view, len(data))
+        found = chunk_hash(view, file_size=len(data))
         assert writer.write_chunk(ChunkIndex(index), view, found, verified=True)
         return ChunkArrived(
             transfer=command.transfer,
             chunk=ChunkIndex(index),
-            print=found,
+            digest=found,
             matches=True,
             bytes_received=len(view),
             duration_s=0.001,

@@ -213,8 +213,10 @@ def test_a_sector_that_cannot_be_read_costs_its_chunk(tmp_path, monkeypatch):
         at_command(world, VerifyWhole, _interrupt)
         world.run()
     world.before = lambda command: None
-    is_bad = lambda fd, size, at: path_of(fd).suffix == ".part" and at == 262_144
+    bad, write = {262_144}, os.pwrite
+    is_bad = lambda fd, size, at: path_of(fd).suffix == ".part" and at in bad
     monkeypatch.setattr(os, "pread", failing(errno.EIO, when=is_bad)(os.pread))
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, at: bad.discard(at) or write(fd, data, at))
     with running(world):
         after = world.run()
         assert_complete(world, after)

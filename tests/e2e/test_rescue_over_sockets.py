@@ -4,7 +4,7 @@ import asyncio
 import os
 
 import pytest
-from engine_rig import EngineRig, StreamServer, StreamSource, closing, recording_want
+from engine_rig import JOB, EngineRig, StreamServer, StreamSource, closing, recording_want
 from overlay_world import CLIENT, RECORDING, SERVER, content, hold, serving
 
 from reconciler.clock import SystemClock
@@ -29,8 +29,10 @@ def index(tmp_path):
     database.close()
 
 
-def rescued(tmp_path, index, held, *, origin=SONG):
-    """Fetch the song from a stream that stops at 40 % and an overlay peer that has `held`; rig, server, progress."""
+def rescued(tmp_path, index, held, *, origin=SONG, goes_on_at=None, **constraints):
+    """Fetch the song from a stream that stops at 40 % and an overlay peer that has `held`; the stream goes on once
+    `goes_on_at` bytes are here. Gives the rig, the server, the progress and the events.
+    """
     hold(index, tmp_path / "peer" / "song.flac", held)
     server = StreamServer(origin, stops_at=STOPS_AT)
 
@@ -43,7 +45,12 @@ def rescued(tmp_path, index, held, *, origin=SONG):
             rig = EngineRig(tmp_path, overlay, StreamSource(server), patience=PATIENCE)
             async with asyncio.TaskGroup() as tasks:
                 engine = tasks.create_task(rig.engine.serve())
-                progress = await rig.fetch(rig.order_of(recording_want(RECORDING), "song.bin"))
+                order = rig.order_of(recording_want(RECORDING), "song.bin", **constraints)
+                if goes_on_at is not None:
+                    await rig.engine.start(order)
+                    await rig.until(lambda: rig.engine.progress(JOB).tracks[0].bytes_done >= goes_on_at)
+                    server.go_on.set()
+                [progress] = await rig.ended(JOB) if goes_on_at else [await rig.fetch(order)]
                 engine.cancel()
             await overlay.close()
             return rig, progress
@@ -87,3 +94,18 @@ def test_another_edition_of_the_recording_is_fetched_beside(tmp_path, index):
     assert next(event.variant_id for event in starts) == "claim:user.song"
     assert "no variant on offer has the same bytes" in str(starts[-1].metadata["chosen"])
     assert not list((tmp_path / "parts").iterdir()), "the part of the variant that lost is gone"
+
+
+def test_what_the_stream_writes_over_a_helper_s_chunk_is_not_published(tmp_path, index):
+    """The stream was asked before anybody knew what its chunks must be, and one of them has a wrong byte: it comes after
+    a helper has brought the right one, and the file is right all the same.
+    """
+    wrong = bytearray(SONG)
+    wrong[9 * CHUNK_BYTES + 7] ^= 1
+    rig, _, progress, events = rescued(
+        tmp_path, index, SONG, origin=bytes(wrong), goes_on_at=11 * CHUNK_BYTES, overlay_bandwidth_kbps=8_000
+    )
+    assert progress.outcome == "completed"
+    assert (rig.library / "song.bin").read_bytes() == SONG
+    assert [event.source for event in events if event.action == "bad hash"] == ["stream"]
+    assert [event.error_message for event in events if event.action == "held"] == [], "the disk is not to blame"

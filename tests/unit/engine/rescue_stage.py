@@ -9,7 +9,6 @@ from dataclasses import replace
 from reconciler.engine.events import (
     ChunkArrived,
     ChunkListArrived,
-    ChunkPrint,
     DiscardPart,
     FetchChunkList,
     Note,
@@ -47,15 +46,14 @@ TRACK = TrackPosition(1)
 RECORDING = Mbid("e2f5e9b4-5852-4cd3-b1f9-29a7a4a234bc")
 
 
-def print_of(chunk, edition="a"):
+def digest_of(chunk, edition="a"):
     """What a chunk of an edition hashes to."""
-    digest = hashlib.sha256(f"{edition}:{chunk}".encode()).digest()
-    return ChunkPrint(digest=digest, checksum=digest)
+    return hashlib.sha256(f"{edition}:{chunk}".encode()).digest()
 
 
 def rooted(edition="a"):
     """The overlay's variant of an edition."""
-    hashes = [print_of(chunk, edition).digest for chunk in range(CHUNKS)]
+    hashes = [digest_of(chunk, edition) for chunk in range(CHUNKS)]
     return Variant(root=Root(root_of(hashes, file_size=SIZE)), size=SIZE, codec="FLAC", container="flac", lossless=True)
 
 
@@ -92,6 +90,7 @@ class Stage:
         self.fetched = {}
         self.discarded = []
         self.refuse_whole = []
+        self.verified = []
         self.editions = {rooted(edition).id: edition for edition in "abc"}
         self._obey()
 
@@ -160,7 +159,7 @@ class Stage:
     def _bring_one(self, read, edition, duration_s):
         chunk = read.first
         self.now += duration_s
-        matches = None if read.expected is None else print_of(chunk, edition).digest == read.expected[0]
+        matches = None if read.expected is None else digest_of(chunk, edition) == read.expected[0]
         self.fetched[chunk] = self.fetched.get(chunk, 0) + 1
         if read.first == read.last:
             self.reads.pop(read.transfer, None)
@@ -171,7 +170,7 @@ class Stage:
             ChunkArrived(
                 transfer=read.transfer,
                 chunk=chunk,
-                print=print_of(chunk, edition),
+                digest=digest_of(chunk, edition),
                 matches=matches,
                 bytes_received=CHUNK,
                 duration_s=duration_s,
@@ -194,11 +193,12 @@ class Stage:
                     self.feed(PartOpened(position=TRACK, part_id=command.part_id, kept=()))
                 case FetchChunkList(offer=offer):
                     edition = self.editions[offer.variant.id]
-                    raw = b"".join(print_of(chunk, edition).digest for chunk in range(CHUNKS))
+                    raw = b"".join(digest_of(chunk, edition) for chunk in range(CHUNKS))
                     self.feed(ChunkListArrived(position=TRACK, peer=offer.peer, variant_id=offer.variant.id, raw=raw))
                 case DiscardPart():
                     self.discarded.append(command)
                 case VerifyWhole():
+                    self.verified.append(command)
                     right = WholeVerified(position=TRACK, part_id=command.part_id, sha256=None)
                     self.feed(self.refuse_whole.pop(0) if self.refuse_whole else right)
                 case Publish():

@@ -10,10 +10,9 @@ from overlay_world import content
 
 from reconciler.engine.inherit import take_over
 from reconciler.engine.partfile import PartName, PartStore
-from reconciler.engine.prints import print_of
 from reconciler.engine.twins import Legacy, Place
 from reconciler.ids import JobId, Sha256, TrackPosition
-from reconciler.overlay.merkle import chunk_count, chunk_size
+from reconciler.overlay.merkle import chunk_count, chunk_hash, chunk_size
 from reconciler.sources.base import Variant
 
 SIZE = 1_200_000
@@ -52,14 +51,14 @@ class Rig:
             for chunk in chunks:
                 part.seek(chunk * CHUNK)
                 part.write(data[chunk * CHUNK : (chunk + 1) * CHUNK])
-                kept.append((chunk, print_of(memoryview(DATA)[chunk * CHUNK : (chunk + 1) * CHUNK], SIZE)))
+                kept.append((chunk, chunk_hash(DATA[chunk * CHUNK : (chunk + 1) * CHUNK], file_size=SIZE)))
         self.parts.begin_journal(name, allowed_root=self.root, size=SIZE, kept=tuple(kept))
         return path
 
     def take(self, legacy, *, variant=ROOTED, name=None):
         """What is in the new part then, by chunk."""
         kept = take_over(legacy, self.parts, name or self.new, allowed_root=self.root, variant=variant)
-        return None if kept is None else {chunk: found.digest for chunk, found in kept}
+        return None if kept is None else dict(kept)
 
     def path(self, name):
         return self.parts.path_of(name, self.root)
@@ -87,7 +86,7 @@ def test_a_published_file_is_copied_whole(rig, variant):
     assert path.stat().st_ino != rig.published.stat().st_ino
     assert rig.published.stat().st_nlink == 1
     _, kept = rig.parts.open(name, allowed_root=rig.root, variant_id=name.part_id, size=SIZE)
-    assert {chunk: found.digest for chunk, found in kept} == everything()
+    assert dict(kept) == everything()
     assert sorted(each.suffix for each in path.parent.iterdir()) == [".journal", ".part"]
 
 

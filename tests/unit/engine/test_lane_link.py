@@ -15,7 +15,6 @@ from test_lanes import COUNT, DATA, JOB, SIZE, Rig, Server
 
 from reconciler.engine.events import (
     ChunkArrived,
-    ChunkPrint,
     PeerConnected,
     TransferEnded,
     TransferFailed,
@@ -157,7 +156,7 @@ EVENTS = st.one_of(
         ChunkArrived,
         transfer=st.just(TransferId(1)),
         chunk=st.integers(0, 1 << 20).map(ChunkIndex),
-        print=st.builds(ChunkPrint, digest=DIGESTS, checksum=DIGESTS),
+        digest=DIGESTS,
         matches=st.sampled_from([None, True, False]),
         bytes_received=st.integers(0, 1 << 24),
         duration_s=st.floats(0, 1e6),

@@ -203,7 +203,7 @@ def test_without_expected_hashes_a_chunk_is_written_and_its_hash_told(rig):
     """Provisional bytes: kept, with what they hash to."""
     rig.read(1, 1, 1, expected=None)
     (arrived,) = [event for event in rig.until_ended(1) if isinstance(event, ChunkArrived)]
-    assert (arrived.matches, arrived.print.digest) == (None, HASHES[1])
+    assert (arrived.matches, arrived.digest) == (None, HASHES[1])
     assert rig.lanes.detach(rig.part) == set(), "another peer's may yet be written over it"
 
 

@@ -29,7 +29,6 @@ from reconciler.engine.inherit import take_over
 from reconciler.engine.order import CoverWish, JobOrder, TrackOrder
 from reconciler.engine.outgoing import copy_of
 from reconciler.engine.partfile import PartName, PartStore
-from reconciler.engine.prints import print_of
 from reconciler.engine.runner import EventStamp
 from reconciler.engine.twins import Legacy
 from reconciler.ids import ChunkIndex, JobId, Mbid, TrackPosition
@@ -38,7 +37,7 @@ from reconciler.library.index import LibraryIndex
 from reconciler.library.tag_map import TrackTags
 from reconciler.manifests.model import Constraints, JobType
 from reconciler.musicbrainz.cover import cover_of
-from reconciler.overlay.merkle import chunk_size
+from reconciler.overlay.merkle import chunk_hash, chunk_size
 from reconciler.sources.base import Variant, Want
 from reconciler.state.database import Database
 from reconciler.state.jobs import JobRecord, JobStore
@@ -125,7 +124,7 @@ class Shelf:
             self.parts.path_of(name, self.library).write_bytes(data)
             size = chunk_size(len(data))
             pieces = [data[at : at + size] for at in range(0, len(data), size)]
-            kept = tuple((ChunkIndex(n), print_of(memoryview(each), len(data))) for n, each in enumerate(pieces))
+            kept = tuple((ChunkIndex(n), chunk_hash(each, file_size=len(data))) for n, each in enumerate(pieces))
             self.parts.begin_journal(name, allowed_root=self.library, size=len(data), kept=kept)
         publish = Publish(
             position=TrackPosition(position),
@@ -177,7 +176,7 @@ def test_a_library_that_is_gone_is_a_refusal_of_the_disk(shelf):
     disk = shelf.disk(TAGS)
     _, publish = shelf.fetched(disk, song(1))
     shelf.library.rename(shelf.library.with_name("elsewhere"))
-    part = VerifyWhole(position=publish.position, variant=publish.variant, part_id=publish.part_id, checksums=None)
+    part = VerifyWhole(position=publish.position, variant=publish.variant, part_id=publish.part_id, digests=None)
     refusal = disk.verify(part)
     assert isinstance(refusal, DiskRefused)
     assert str(shelf.library) in refusal.message

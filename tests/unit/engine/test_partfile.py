@@ -6,10 +6,10 @@ import pytest
 
 from reconciler.engine.partfile import PartName, PartStore
 from reconciler.engine.partwriter import PartWriter
-from reconciler.engine.prints import differing, print_of
+from reconciler.engine.reread import differing
 from reconciler.errors import DiskError
 from reconciler.ids import ChunkIndex, JobId, TrackPosition
-from reconciler.overlay.merkle import chunk_size
+from reconciler.overlay.merkle import chunk_hash, chunk_size
 
 SIZE = 700_000
 CHUNK = chunk_size(SIZE)
@@ -28,10 +28,14 @@ def chunk_of(index):
     return memoryview(DATA)[index * CHUNK : min((index + 1) * CHUNK, SIZE)]
 
 
+def digest_of(index):
+    return chunk_hash(chunk_of(index), file_size=SIZE)
+
+
 def put(path, *indexes):
     writer = PartWriter(str(path), chunk_bytes=CHUNK)
     for index in indexes:
-        assert writer.write_chunk(ChunkIndex(index), chunk_of(index), print_of(chunk_of(index), SIZE), verified=True)
+        assert writer.write_chunk(ChunkIndex(index), chunk_of(index), digest_of(index), verified=True)
     writer.close()
     return writer
 
@@ -51,7 +55,7 @@ def test_written_chunks_are_kept_over_a_restart(store, tmp_path):
     path, _ = reopen(store, tmp_path)
     put(path, 2, 0)
     _, kept = reopen(store, tmp_path)
-    assert kept == tuple((ChunkIndex(n), print_of(chunk_of(n), SIZE)) for n in (0, 2))
+    assert kept == tuple((ChunkIndex(n), digest_of(n)) for n in (0, 2))
     assert path.read_bytes()[:CHUNK] == DATA[:CHUNK]
 
 
@@ -113,7 +117,7 @@ def test_closing_ends_writing(store, tmp_path):
     """After close nothing more is written, whoever still holds the writer."""
     path, _ = reopen(store, tmp_path)
     writer = put(path, 0)
-    assert not writer.write_chunk(ChunkIndex(1), chunk_of(1), print_of(chunk_of(1), SIZE), verified=True)
+    assert not writer.write_chunk(ChunkIndex(1), chunk_of(1), digest_of(1), verified=True)
     assert path.read_bytes()[CHUNK : 2 * CHUNK] == bytes(CHUNK)
 
 
@@ -123,7 +127,7 @@ def test_many_threads_may_write_at_once(store, tmp_path):
     writer = PartWriter(str(path), chunk_bytes=CHUNK)
 
     def write(index):
-        writer.write_chunk(ChunkIndex(index), chunk_of(index), print_of(chunk_of(index), SIZE), verified=True)
+        writer.write_chunk(ChunkIndex(index), chunk_of(index), digest_of(index), verified=True)
 
     threads = [threading.Thread(target=write, args=(index,)) for index in range(3)]
     for thread in threads:
@@ -159,14 +163,14 @@ def test_a_disk_that_refuses_says_what_to_do(tmp_path):
 @pytest.mark.parametrize("at", [0, CHUNK - 1, CHUNK, SIZE - 1])
 def test_one_changed_byte_is_found_when_the_whole_is_read_again(tmp_path, at):
     """Every chunk is compared with what it was when it was verified."""
-    checksums = tuple(print_of(chunk_of(n), SIZE).checksum for n in range(3))
+    digests = tuple(digest_of(n) for n in range(3))
     path = tmp_path / "whole"
     path.write_bytes(DATA)
-    assert differing(path, SIZE, checksums) is None
+    assert differing(path, SIZE, digests) is None
     wrong = bytearray(DATA)
     wrong[at] ^= 0x10
     path.write_bytes(wrong)
-    assert differing(path, SIZE, checksums) == at // CHUNK
-    assert differing(path, SIZE, checksums, but={at // CHUNK}) is None
+    assert differing(path, SIZE, digests) == at // CHUNK
+    assert differing(path, SIZE, digests, but={at // CHUNK}) is None
     path.write_bytes(DATA[:-1])
-    assert differing(path, SIZE, checksums) is not None
+    assert differing(path, SIZE, digests) is not None

@@ -96,7 +96,7 @@ def verified(tmp_path, data):
             variant = Variant(root=None, sha256=sha256, size=SIZE)
             assert isinstance(disk.open(OpenPart(position=position, variant=variant, part_id=variant.id)), PartOpened)
             Path(disk.part_path(position, variant.id)).write_bytes(written)
-            return disk.verify(VerifyWhole(position=position, variant=variant, part_id=variant.id, checksums=None))
+            return disk.verify(VerifyWhole(position=position, variant=variant, part_id=variant.id, digests=None))
 
         yield verify
 

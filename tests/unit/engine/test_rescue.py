@@ -1,6 +1,6 @@
 """The overlay as oracle and as rescuer of a track whose origin is behind."""
 
-from rescue_stage import CHUNKS, CLAIMED, POLICY, Stage, print_of, rooted
+from rescue_stage import CHUNKS, CLAIMED, POLICY, Stage, digest_of, rooted
 
 from reconciler.engine.pace import RescuePolicy
 
@@ -223,5 +223,25 @@ def test_a_job_without_the_overlay_is_not_rescued():
 
 def test_prints_of_two_editions_differ():
     """The stage's own editions are different bytes of one size."""
-    assert print_of(0, "a") != print_of(0, "b")
+    assert digest_of(0, "a") != digest_of(0, "b")
     assert rooted("a").size == rooted("b").size
+
+
+def test_a_chunk_that_the_origin_writes_over_with_another_is_fetched_again():
+    """A stream that was asked before the overlay's list was there writes what it sends unjudged: where that is wrong, a
+    chunk that a helper had brought is not on the disk any more, and the whole is read again to the last chunk.
+    """
+    stage = begun()
+    stage.bring("soulseek", chunks=4)
+    stage.wait(POLICY.stall_timeout_s + 1)
+    stage.bring("overlay", chunks=CHUNKS - 5)
+    stream = stage.reading_from("soulseek")[0]
+    brought = dict(stage.fetched)
+    assert brought[stream.first] == 1, "a helper has brought what the stream owes next"
+    stage.bring("soulseek", edition="z")
+    assert stage.machine.outcome is None
+    while stage.machine.outcome is None:
+        stage.bring("overlay")
+    assert stage.machine.outcome == "completed"
+    assert stage.fetched[stream.first] == 3, "the helper's, the stream's over it, and the helper's again"
+    assert [command.overwritable for command in stage.verified] == [True]
