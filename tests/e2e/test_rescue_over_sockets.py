@@ -97,8 +97,8 @@ def test_another_edition_of_the_recording_is_fetched_beside(tmp_path, index):
 
 
 def test_what_the_stream_writes_over_a_helper_s_chunk_is_not_published(tmp_path, index):
-    """The stream was asked before anybody knew what its chunks must be, and one of them has a wrong byte: it comes after
-    a helper has brought the right one, and the file is right all the same.
+    """The stream was asked before anybody knew what its chunks must be, and one of them has a wrong byte: it comes
+    after a helper has brought the right one, and the file is right all the same.
     """
     wrong = bytearray(SONG)
     wrong[9 * CHUNK_BYTES + 7] ^= 1
