@@ -106,6 +106,8 @@ class CarryingRoutes:
             hint = "POST /api/jobs/import takes many"
             raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "the body holds more than one manifest", hint=hint)
         outcome = (await self._taken(pieces))[0]
+        if outcome.hindrance is not None:
+            raise outcome.hindrance
         if outcome.result == "refused":
             hint = "mend the manifest and send it again"
             problems = outcome.problems

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from reconciler.errors import DiskError, FileBusyError, InvalidInputError
-from reconciler.manifests.kernel import MTIME_STEPS_NS, claim, step_mtime, sync_folder, write_like
+from reconciler.errors import FileBusyError, InvalidInputError
+from reconciler.manifests.kernel import MTIME_STEPS_NS, claim, refusal, step_mtime, sync_folder, write_like
 from reconciler.manifests.renaming import NotSupportedHereError, exchange, rename_new
 from reconciler.manifests.snapshot import (
     DEFAULT_PAUSE,
@@ -69,7 +69,7 @@ def rewrite(path: Path, change: Callable[[bytes], bytes], *, pause: Pause = DEFA
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise DiskError(f"{path} cannot be written: {error.strerror}", hint="look at the disk") from error
+        raise refusal(f"{path} cannot be written", error, folder=path.parent) from error
 
 
 def swap_in(temporary: Path, path: Path, spare: Path) -> Path:

@@ -1,6 +1,7 @@
 """What Linux offers for files that several programs write: read leases, durable copies, exact times.
 
-Owns: the system calls on one open file. Never: renames (manifests.renaming), or decides what a file should hold.
+Owns: the system calls on one open file, and what their refusals mean. Never: renames (manifests.renaming), or decides
+what a file should hold.
 """
 
 import errno
@@ -13,9 +14,23 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from reconciler.errors import DiskError, DiskFullError, disk_refusal
+
 # What mtimes move by: as little as the file system keeps. A microsecond on ext4 and the like; 10 ms on exFAT; a second
 # on HFS+ and on ext4 with inodes of 128 bytes; two on FAT.
 MTIME_STEPS_NS = (1_000, 10_000_000, 1_000_000_000, 2_000_000_000)
+
+
+def refusal(what: str, error: OSError, *, folder: Path | str) -> DiskError:
+    """Say that `what` the system did not let us do in a folder, why, and what to do about it."""
+    kind = disk_refusal(error.errno)
+    if error.errno in (errno.EACCES, errno.EPERM):
+        hint = f"let the daemon's user write into {folder}"
+    elif error.errno == errno.EROFS:
+        hint = "mount it so that it can be written"
+    else:
+        hint = "free some space on that disk" if kind is DiskFullError else "look at the disk"
+    return kind(f"{what}: {error.strerror}", hint=hint)
 
 
 def sync_folder(folder: Path) -> None:

@@ -7,8 +7,7 @@ is there (manifests.exchange).
 import os
 from pathlib import Path
 
-from reconciler.errors import DiskError
-from reconciler.manifests.kernel import sync_folder
+from reconciler.manifests.kernel import refusal, sync_folder
 from reconciler.manifests.renaming import rename_new
 from reconciler.manifests.snapshot import temporary_for
 
@@ -35,5 +34,5 @@ def make_new(path: Path, data: bytes) -> bool:
             temporary.unlink(missing_ok=True)
         sync_folder(path.parent)
     except OSError as error:
-        raise DiskError(f"{path} cannot be made: {error.strerror}", hint="check free space and permissions") from error
+        raise refusal(f"{path} cannot be made", error, folder=path.parent) from error
     return True

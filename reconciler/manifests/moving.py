@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from reconciler.errors import DiskError, FileBusyError, InvalidInputError
-from reconciler.manifests.kernel import claim, sync_folder, write_like
+from reconciler.manifests.kernel import claim, refusal, sync_folder, write_like
 from reconciler.manifests.recovery import put_right, same_but_status
 from reconciler.manifests.renaming import rename_new
 from reconciler.manifests.snapshot import (
@@ -58,7 +58,7 @@ def move_into(path: Path, folder: Path, *, is_wanted: IsWanted, pause: Pause = D
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise DiskError(f"{path} cannot be moved to {folder}: {error.strerror}", hint="look at the disk") from error
+        raise refusal(f"{path} cannot be moved to {folder}", error, folder=f"{path.parent} and {folder}") from error
 
 
 def moved_earlier(path: Path, folder: Path, *, is_wanted: IsWanted) -> Path | None:

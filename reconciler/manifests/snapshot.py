@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reconciler.errors import DiskError, FileBusyError, InvalidInputError
-from reconciler.manifests.kernel import read_undisturbed
+from reconciler.errors import FileBusyError, InvalidInputError
+from reconciler.manifests.kernel import read_undisturbed, refusal
 from reconciler.manifests.read import MANIFEST_BYTES_MAX
 
 Pause = Callable[[float], object]
@@ -207,7 +207,7 @@ def _told(path: Path) -> Iterator[None]:
             case errno.EACCES | errno.EPERM:
                 raise InvalidInputError(f"{path} may not be read", hint="let the daemon's user read it") from error
             case _:
-                raise DiskError(f"{path} cannot be read: {error.strerror}", hint="look at the disk") from error
+                raise refusal(f"{path} cannot be read", error, folder=path.parent) from error
 
 
 @contextmanager

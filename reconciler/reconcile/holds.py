@@ -11,6 +11,8 @@ from reconciler.clock import Clock
 from reconciler.reconcile.conditions import Reason
 from reconciler.state.sightings import Hold, SightingStore
 
+_KNOWN = frozenset(Reason)
+
 
 class Holds:
     """The holds of one folder."""
@@ -23,7 +25,11 @@ class Holds:
     async def begin(self) -> None:
         """Take over what an earlier process left: it is over unless it is said again."""
         for hold in await asyncio.to_thread(self._store.holds):
-            self._said[Reason(hold.reason)] = hold.message
+            # Another version of this program may have had others.
+            if hold.reason in _KNOWN:
+                self._said[Reason(hold.reason)] = hold.message
+            else:
+                await asyncio.to_thread(self._store.release, hold.reason)
 
     def lasts(self, reason: Reason) -> bool:
         """Tell whether it was said and is not over."""

@@ -87,7 +87,8 @@ class _Taking:
             hint = "write it in lines, without braces around the whole, or give it an id of its own by hand"
             return _refused(offer, Problem(line=error.line, column=0, pointer="job_id", message=what, hint=hint))
         except (FileBusyError, InvalidInputError, DiskError) as error:
-            return _refused(offer, Problem(line=0, column=0, pointer="", message=error.message, hint=error.hint))
+            refused = _refused(offer, Problem(line=0, column=0, pointer="", message=error.message, hint=error.hint))
+            return replace(refused, hindrance=error if error.retriable else None)
         return replace(outcome, problems=parsed.problems)
 
     def with_word_of_needs(self, outcome: Outcome) -> Outcome:

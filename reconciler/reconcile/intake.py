@@ -6,6 +6,7 @@ Owns: the value, and its plain form for programs. Never: decides it (reconcile.i
 from dataclasses import dataclass
 from typing import Literal
 
+from reconciler.errors import ReconcilerError
 from reconciler.ids import JobId
 from reconciler.manifests.admission import Provenance
 from reconciler.manifests.model import Problem
@@ -31,6 +32,8 @@ class Outcome:
     """What its status said where it came from."""
     problems: tuple[Problem, ...] = ()
     """Why it was refused; warnings also where it was not."""
+    hindrance: ReconcilerError | None = None
+    """What keeps us from taking in a manifest that may well be right; None = nothing does, or it is refused itself."""
     notes: tuple[str, ...] = ()
     """What a person should know, in sentences."""
 

@@ -21,7 +21,7 @@ ENDED_KEPT = 1000
 _ADD = "INSERT INTO hook_deliveries VALUES (?, ?, ?, ?, ?, 'waiting', 0, ?, '')"
 
 _GIVE_UP_OLDEST = """
-UPDATE hook_deliveries SET state = 'given up', result = 'too many deliveries wait'
+UPDATE hook_deliveries SET state = 'given up', next_at = ?, result = 'too many deliveries wait'
 WHERE delivery_id IN (SELECT delivery_id FROM hook_deliveries WHERE state = 'waiting'
     ORDER BY delivery_id DESC LIMIT -1 OFFSET ?)
 """
@@ -42,7 +42,7 @@ def add_deliveries(connection: sqlite3.Connection, deliveries: Sequence[Delivery
         return
     rows = [(each.delivery_id, each.hook, each.event, each.job_id, each.body, each.next_at) for each in deliveries]
     connection.executemany(_ADD, rows)
-    connection.execute(_GIVE_UP_OLDEST, (WAITING_MAX,))
+    connection.execute(_GIVE_UP_OLDEST, (max(each.next_at for each in deliveries), WAITING_MAX))
     connection.execute(_DROP_OLDEST, (ENDED_KEPT,))
 
 

@@ -152,7 +152,10 @@ class JobStore:
         for start in range(0, len(wanted), _IDS_PER_QUERY):
             some = wanted[start : start + _IDS_PER_QUERY]
             rows = self._database.read(partial(_states, job_ids=some))
-            found.update({JobId(job_id): JobState(state) for job_id, state in rows})
+            try:
+                found.update({JobId(job_id): JobState(state) for job_id, state in rows})
+            except ValueError as error:
+                raise damaged(self._database.path, f"holds an impossible state: {error}") from error
         return found
 
     def completed_paths(self, job_id: JobId) -> tuple[str, ...]:

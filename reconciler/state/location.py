@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from reconciler.errors import BadConfigurationError, DiskError, OtherInstanceError
+from reconciler.errors import BadConfigurationError, DiskError, DiskFullError, OtherInstanceError, disk_refusal
 
 _LOCKS = Path("/proc/locks")
 _LOCK_FIELDS = 6
@@ -65,14 +65,12 @@ class InstanceLock:
         self._fd = -1
 
     def __enter__(self) -> Self:
-        """Take the lock; raises OtherInstanceError, saying who holds it."""
+        """Take the lock; raises OtherInstanceError, saying who holds it, or DiskError."""
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise DiskError(
-                f"could not open {self._path}: {error.strerror}", hint="check who owns the state folder"
-            ) from error
+            raise _refusal(f"could not open {self._path}", error) from error
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -81,8 +79,16 @@ class InstanceLock:
             raise OtherInstanceError(
                 f"process {holder} works on {self._path.parent} already", hint="stop it first, or use another --root"
             ) from error
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            os.close(self._fd)
+            raise _refusal(f"could not lock {self._path}", error) from error
+        try:
+            # In this order: what was written there before has its place on a disk that is full by now.
+            written = os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+            os.ftruncate(self._fd, written)
+        except OSError as error:
+            os.close(self._fd)
+            raise _refusal(f"could not write {self._path}", error) from error
         return self
 
     def __exit__(
@@ -90,3 +96,9 @@ class InstanceLock:
     ) -> None:
         """Let the lock go."""
         os.close(self._fd)
+
+
+def _refusal(what: str, error: OSError) -> DiskError:
+    kind = disk_refusal(error.errno)
+    hint = "free some space on that disk" if kind is DiskFullError else "check who owns the state folder, and its disk"
+    return kind(f"{what}: {error.strerror}", hint=hint)

@@ -136,7 +136,10 @@ class SightingStore:
         """What holds everything back now, by reason."""
         query = "SELECT reason, since, message FROM holds ORDER BY reason"
         rows = self._database.read(lambda connection: connection.execute(query).fetchall())
-        return tuple(Hold(reason=str(reason), since=float(since), message=str(text)) for reason, since, text in rows)
+        try:
+            return tuple(Hold(reason=str(name), since=float(since), message=str(text)) for name, since, text in rows)
+        except ValueError as error:
+            raise damaged(self._database.path, f"holds an impossible hold: {error}") from error
 
     def hold(self, hold: Hold) -> None:
         """Say that everything is held back for a reason; the time of the first saying stays."""

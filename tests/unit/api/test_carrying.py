@@ -10,7 +10,9 @@ from reconciler.api.problems import RefusedError
 from reconciler.ids import JobId
 from reconciler.manifests.model import JobType
 from reconciler.manifests.read import read_manifest
+from reconciler.reconcile.listing import mark_at
 from reconciler.state.jobs import JobStore
+from reconciler.state.sightings import Sighting, SightingStore
 
 JOB = "01HRQ4GSX9K47J7M5FK7VW8B12"
 RELEASE = "c0d0c0a4-4a26-4d74-9c02-67c9321b3b22"
@@ -44,6 +46,18 @@ def world(api):
     """The same, as it was made."""
     api.reset()
     return api
+
+
+def test_what_stands_in_our_own_way_is_no_mistake_of_the_manifest(world):
+    """Somebody writes the file of that very job this moment: the same request may succeed a little later."""
+    path = world.post("/api/jobs", ONE.encode()).json()["path"]
+    seen = Sighting(path=path, mark=mark_at(world.root / path), job_id=JobId(JOB), waits_for="nothing")
+    SightingStore(world.database).put([seen])
+    with (world.root / path).open("r+b"):
+        busy = world.post("/api/jobs", ONE.encode())
+    assert (busy.status, busy.headers["retry-after"]) == (503, "1")
+    assert "is being written" in busy.json()["detail"]
+    assert world.post("/api/jobs", ONE.encode()).status == 200
 
 
 def test_a_manifest_that_is_sent_is_the_file_that_is_acted_on(world):

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from ways_of_saving import WAYS
 
-from reconciler.errors import DiskError, FileBusyError, InvalidInputError
+from reconciler.errors import DiskError, DiskFailingError, DiskFullError, FileBusyError, InvalidInputError
 from reconciler.manifests import exchange, kernel, renaming
 from reconciler.manifests.files import (
     FallBack,
@@ -266,15 +266,27 @@ class TestRewriting:
         assert file.stat().st_mtime_ns == old_ns + step_ns
         assert written.fall_backs == fall_backs
 
-    def test_a_disk_that_refuses_is_named(self, file: Path, monkeypatch: pytest.MonkeyPatch):
-        """The job waits and is tried again; the file is as it was."""
+    @pytest.mark.parametrize(
+        ("code", "kind", "hint"),
+        [
+            (errno.ENOSPC, DiskFullError, "free some space"),
+            (errno.EACCES, DiskError, "let the daemon's user write into"),
+            (errno.EROFS, DiskFailingError, "mount it so that it can be written"),
+            (errno.EIO, DiskFailingError, "look at the disk"),
+        ],
+    )
+    def test_a_disk_that_refuses_is_named(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch, code: int, kind: type[DiskError], hint: str
+    ):
+        """With what to do; the file is as it was."""
 
-        def full(*_arguments: object) -> int:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        def refuse(*_arguments: object) -> int:
+            raise OSError(code, os.strerror(code))
 
-        monkeypatch.setattr(kernel.os, "pwrite", full)
-        with pytest.raises(DiskError, match="No space left"):
+        monkeypatch.setattr(kernel.os, "pwrite", refuse)
+        with pytest.raises(DiskError, match=os.strerror(code)) as refused:
             rewrite(file, lambda data: data + b"x: 1\n", pause=no_pause)
+        assert (type(refused.value), hint in refused.value.hint) == (kind, True)
         assert file.read_bytes() == b"title: old\n"
         assert leftovers(file.parent) == []
 

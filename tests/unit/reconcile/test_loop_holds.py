@@ -8,6 +8,7 @@ from reconcile_world import Script, release
 
 from reconciler.errors import ExitCode
 from reconciler.reconcile.conditions import Reason
+from reconciler.state.sightings import Hold
 
 IDS = [f"01HRQ4GSX9K47J7M5FK7VW8B{n:02}" for n in range(12)]
 
@@ -287,3 +288,10 @@ def test_a_folder_that_goes_and_comes_is_one_folder(full):
     assert running(full) == 4
     assert len(full.engine.orders) == 4
     assert gone(full) == set()
+
+
+def test_a_hold_of_another_version_is_over(world):
+    """Its reason says nothing to this one."""
+    world.sightings.hold(Hold(reason="TooManyMoons", since=1.0, message="there are five"))
+    world.run_for(5)
+    assert holds(world) == {}

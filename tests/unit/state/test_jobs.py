@@ -156,6 +156,13 @@ class TestRecords:
         with pytest.raises(StateDamagedError, match="impossible record of job"):
             store.all()
 
+    def test_an_impossible_state_of_another_job_is_damage(self, store, database):
+        """Whoever only asks how those stand that a job waits for finds it, too."""
+        store.put(record())
+        database.write(lambda c: c.execute("UPDATE jobs SET state = 'dancing'")).result()
+        with pytest.raises(StateDamagedError, match="impossible state"):
+            store.states([JOB])
+
     def test_a_condition_of_no_known_kind_is_damage(self, store, database):
         """Its words are a small set."""
         made = {"type": "Ready", "status": "Maybe", "reason": "", "message": "", "last_transition_time": ""}

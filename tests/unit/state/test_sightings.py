@@ -118,3 +118,11 @@ def test_a_finished_manifest_that_cannot_have_been_noted_is_damage(store, databa
     database.write(lambda connection: connection.execute("UPDATE completed_manifests SET mark = 'odd'")).result()
     with pytest.raises(StateDamagedError, match="impossible sighting"):
         store.each_completed(print)
+
+
+def test_a_hold_that_cannot_have_been_said_is_damage(store, database):
+    """Nor that."""
+    store.hold(Hold(reason="MassRemoval", since=1.0, message="one"))
+    database.write(lambda connection: connection.execute("UPDATE holds SET since = 'ever'")).result()
+    with pytest.raises(StateDamagedError, match="impossible hold"):
+        store.holds()
