@@ -19,7 +19,7 @@ from reconciler.library.audio_name import FLAC, audio_name
 from reconciler.library.listing import Found, container_of, files_below, is_same, mark_of
 from reconciler.library.register import Register, Seen
 from reconciler.library.scan import Hasher
-from reconciler.library.walk import GONE, open_without_links
+from reconciler.library.walk import GONE, holds_something, open_without_links
 
 State = Literal["good", "moved", "retagged", "changed", "corrupt", "missing", "unreadable"]
 """`changed`: good audio, and not what was there; of a format whose audio has no name of its own, perhaps only
@@ -108,11 +108,14 @@ class Verification:
         for found in files_below(roots, never=never):
             if sought.left and isinstance(found, Found) and self._is_news(found):
                 yield from self._recognise(found, sought)
+        away = [root.resolve() for root in roots if not holds_something(root)]
         for known in sought.left.values():
-            yield Verified(path=known.path, state="missing", size=known.size, reason=self._lack(known))
+            yield Verified(path=known.path, state="missing", size=known.size, reason=self._lack(known, away))
 
-    def _lack(self, known: Seen) -> str:
-        """Why a file counts as missing."""
+    def _lack(self, known: Seen, away: Sequence[Path]) -> str:
+        """Why a file counts as missing; `away` are roots that are not there, or empty."""
+        if (root := next((each for each in away if Path(known.path).is_relative_to(each)), None)) is not None:
+            return f"{root} is empty or not there: mount the disk that it is on"
         others = self._register.with_root(known.root) if known.root else ()
         copy = next((each.path for each in others if each.path != known.path and os.path.lexists(each.path)), "")
         return f"it is gone; a copy is at {copy}" if copy else "it is gone, and nothing in the library has its bytes"

@@ -94,7 +94,8 @@ def open_without_links(path: str) -> int:
 def holds_something(folder: Path) -> bool:
     """Whether a folder is there with anything in it that is not hidden; else a disk may be mounted there at times."""
     try:
-        return any(not each.name.startswith(".") for each in folder.iterdir())
+        with os.scandir(folder) as entries:
+            return any(not each.name.startswith(".") for each in entries)
     except OSError:
         return False
 

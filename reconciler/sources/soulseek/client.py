@@ -71,7 +71,8 @@ def _settings_of(account: Account) -> _Settings:
             "listening": {"error_mode": "any", "port": account.listen_port, "obfuscated_port": 0},
             "peer": {"connect_mode": "fallback"},
             "upnp": {"enabled": False},
-            "limits": {"upload_speed_kbps": account.upload_bytes_per_s // 1024},
+            # In the library's units of 1,024 bytes a second, rounded up: 0 would be no cap at all.
+            "limits": {"upload_speed_kbps": -(-account.upload_bytes_per_s // 1024)},
         },
         shares={
             "scan_on_start": False,

@@ -144,6 +144,17 @@ def test_what_is_nowhere_is_missing(shelf):
         assert found["b.flac"].reason == f"it is gone; a copy is at {shelf.root / 'c.flac'}"
 
 
+def test_of_a_disk_that_is_not_mounted_that_is_said(shelf):
+    """Nothing of it is gone."""
+    shelf.add("a.flac")
+    shelf.root.rename(shelf.root.with_name("disk"))
+    for make in (lambda: None, shelf.root.mkdir):
+        make()
+        found = shelf.verify()["a.flac"]
+        assert found.state == "missing"
+        assert found.reason == f"{shelf.root} is empty or not there: mount the disk that it is on"
+
+
 def test_a_link_in_the_place_of_a_file_is_not_it(shelf):
     """It is not followed, also not to the same bytes."""
     path = shelf.add("a.flac")

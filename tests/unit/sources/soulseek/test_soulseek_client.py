@@ -3,6 +3,8 @@
 import asyncio
 import os
 
+import pytest
+
 from reconciler.sources.soulseek.account import Account
 from reconciler.sources.soulseek.client import Client
 
@@ -50,6 +52,16 @@ def test_nothing_is_on_that_was_not_asked_for(monkeypatch, tmp_path):
         assert not settings.shares.directories
 
     run(test)
+
+
+@pytest.mark.parametrize(("bytes_per_s", "limit"), [(0, 0), (1, 1), (1000, 1), (125_000, 123)])
+def test_a_cap_however_low_is_a_cap(bytes_per_s, limit):
+    """The library counts in units of 1,024 bytes, and takes none for no cap."""
+
+    async def test(client, _):
+        assert client.settings.network.limits.upload_speed_kbps == limit
+
+    run(test, upload_bytes_per_s=bytes_per_s)
 
 
 def test_folders_are_shared_once(tmp_path):
