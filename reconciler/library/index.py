@@ -184,7 +184,7 @@ class LibraryIndex:
         """Open the file that `root` names to read; the caller closes the descriptor.
 
         Raises NotFoundError where it is not held, HoldingChangedError where the file is gone or another one by
-        now, DiskError where the disk refuses, or its library root is empty: then it stays held.
+        now, DiskError where the disk refuses, or may not be mounted: then it stays held.
         """
         holding = self.by_root(root)
         if holding is None:
@@ -193,7 +193,7 @@ class LibraryIndex:
             descriptor = open_without_links(holding.path)
         except OSError as error:
             library = self._root_of(holding.path)
-            is_away = library is not None and not holds_something(Path(library))
+            is_away = library is not None and _is_away(Path(library), holding)
             away = f"; the disk of {library} may not be mounted" if is_away else ""
             if away or error.errno not in GONE:
                 raise DiskError(
@@ -272,6 +272,17 @@ def _resolved(path: str) -> str:
             f"{resolved!r} is not Unicode", hint="rename it: the index keeps names as text"
         ) from error
     return resolved
+
+
+def _is_away(library: Path, holding: Holding) -> bool:
+    """Whether the disk that a file lies on is not there: its library root is gone, or empty and on another disk.
+
+    One that is empty on its own disk was emptied: whoever takes in what is published moves it elsewhere.
+    """
+    try:
+        return library.stat().st_dev != holding.device and not holds_something(library)
+    except OSError:
+        return True
 
 
 def _is_unchanged(descriptor: int, holding: Holding) -> bool:

@@ -190,11 +190,12 @@ def test_a_disk_under_another_number_holds_what_it_held(index, tmp_path):
 
 @pytest.mark.parametrize("left", [None, (), (".reconciler-parts",)])
 def test_what_lies_on_a_disk_that_is_not_mounted_stays_held(database, tmp_path, left):
-    """Its root is not there, or there is nothing in it but what is hidden; with the disk, everything is back."""
+    """Its root is not there, or another disk with nothing to be seen on it; with the disk, everything is back."""
     root = tmp_path / "music"
     root.mkdir()
     index = LibraryIndex(database, shared=shared_folders(LibrarySettings(roots=(str(root),)), root=tmp_path))
     holding = hold(index, root / "a.flac", content(1000))
+    index.add(replace(holding, device=holding.device + 1))
     root.rename(tmp_path / "disk")
     for name in () if left is None else (".", *left):
         (root / name).mkdir()
@@ -205,6 +206,18 @@ def test_what_lies_on_a_disk_that_is_not_mounted_stays_held(database, tmp_path, 
     (tmp_path / "disk").rename(root)
     descriptor, _ = index.open(holding.root)
     os.close(descriptor)
+
+
+def test_what_was_moved_out_of_a_library_that_is_there_is_gone(database, tmp_path):
+    """As by a program that takes in what is published, and leaves an empty folder."""
+    root = tmp_path / "incoming"
+    root.mkdir()
+    index = LibraryIndex(database, shared={str(root): True})
+    holding = hold(index, root / "a.flac", content(1000))
+    (root / "a.flac").rename(tmp_path / "a.flac")
+    with pytest.raises(HoldingChangedError):
+        index.open(holding.root)
+    assert index.held(holding.root) is None
 
 
 def test_the_library_of_a_daemon_that_names_none_is_a_root_as_well(tmp_path):
