@@ -16,6 +16,9 @@ from reconciler.ids import is_job_id, is_mbid, is_root
 PATH_BYTES_MAX = 4096
 NAME_BYTES_MAX = 255
 
+# A part of a host's name between two dots (RFC 1035 section 2.3.4); Python raises UnicodeError for another one.
+_LABEL_CHARS_MAX = 63
+
 _MBID_WITHIN = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -155,10 +158,16 @@ def check_http_url(text: str) -> None:
         raise FormatError(f"is not a URL ({error})", "write https://host/path") from None
     if url.scheme not in ("http", "https") or not url.hostname or port == 0:
         raise FormatError("is not an http:// or https:// URL", "write https://host/path")
+    if ":" not in url.hostname and not all(1 <= len(part) <= _LABEL_CHARS_MAX for part in _labels(url.hostname)):
+        raise FormatError("names a host that cannot be", f"between dots stand 1 to {_LABEL_CHARS_MAX} characters")
     if "@" in url.netloc:
         raise FormatError("holds a user or password", "take the part before @ out", quote=False)
     if "#" in text:
         raise FormatError("has a fragment", "take # and what follows out")
+
+
+def _labels(host: str) -> list[str]:
+    return host.removesuffix(".").split(".")
 
 
 def check_peer_address(text: str) -> None:

@@ -352,6 +352,12 @@ def test_a_mistake_in_an_album_is_named_with_its_place_and_its_remedy(old: str, 
         ),
         (
             "https://example.org/01.flac",
+            "https://example..org/",
+            "13:16: spec.files[0].sources[0].url: `https://example..org/` names a host that cannot be",
+            "between dots stand 1 to 63 characters",
+        ),
+        (
+            "https://example.org/01.flac",
             "https://me:pw@example.org/",
             "13:16: spec.files[0].sources[0].url: holds a user or password",
             "take the part before @ out",
