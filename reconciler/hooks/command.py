@@ -57,18 +57,18 @@ class CommandHook:
         """Run it once, and say how it ended."""
         told = {f"RECONCILER_{name.upper()}": value for name, value in values_of(delivery).items()}
         tail = _Tail()
+        environment = self._environment | told | {"RECONCILER_EVENT": delivery.event}
         reading, writing = os.pipe()
-        with os.fdopen(reading, "rb", buffering=0) as pipe:
-            try:
-                environment = self._environment | told | {"RECONCILER_EVENT": delivery.event}
-                process = await self._started(filled(self._command, delivery), environment, writing)
-            except (OSError, ValueError) as error:
-                why = error.strerror if isinstance(error, OSError) else str(error)
-                return Answer(delivered=False, result=f"{self._command[0]} could not be started: {why}")
-            finally:
-                os.close(writing)
+        with os.fdopen(reading, "rb", buffering=0) as pipe, os.fdopen(writing, "wb", buffering=0) as output:
+            # Before there is a process: whoever is cancelled here leaves none behind.
             transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: tail, pipe)
             try:
+                try:
+                    process = await self._started(filled(self._command, delivery), environment, output.fileno())
+                except (OSError, ValueError) as error:
+                    why = error.strerror if isinstance(error, OSError) else str(error)
+                    return Answer(delivered=False, result=f"{self._command[0]} could not be started: {why}")
+                output.close()  # what it prints ends when the last of them has closed it
                 timed_out = await self._until_its_end(process)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(tail.ended.wait(), _OUTPUT_S_MAX)
@@ -151,7 +151,8 @@ def clean(environ: Mapping[str, str], *, keep: tuple[str, ...]) -> dict[str, str
 async def _end(process: asyncio.subprocess.Process) -> None:
     """End a process and what it has started: asked first, then made to."""
     for kind in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
+        # One that has become another user's (sudo) is not ours to end.
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, kind)
         with suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), GRACE_S)

@@ -1,6 +1,7 @@
 """The program of on_completed, as a real process."""
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -111,6 +112,34 @@ def test_a_cancelled_telling_leaves_no_process(tmp_path):
 
     pid = asyncio.run(main())
     assert eventually(lambda: is_gone(pid), "the end of what the program had started")
+
+
+def test_whenever_a_telling_is_cancelled_no_process_is_left(tmp_path):
+    """After each turn of the loop, from before its start to its waiting."""
+    settings = HookSettings(on_completed=("sleep", "600"))
+    mark = f"01CANCELLED{os.getpid()}"
+
+    async def main():
+        hook = CommandHook(settings, folder=tmp_path, environ=os.environ)
+        for turns in range(12):
+            task = asyncio.create_task(hook.tell(delivery(mark)))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+
+    asyncio.run(main())
+    assert eventually(lambda: not running_with(mark), "the end of all of them")
+
+
+def running_with(mark):
+    """The processes that have this word in their environment."""
+    found = []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if mark.encode() in environ.read_bytes():
+                found.append(environ.parent.name)
+    return found
 
 
 def test_a_program_left_behind_is_not_waited_for(tmp_path):
