@@ -5,6 +5,7 @@ Owns: one request and what its answer means. Never: follows a redirect, keeps a 
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
@@ -101,7 +102,10 @@ def _without_url(error: Exception) -> str:
         case aiohttp.ClientConnectorCertificateError():
             return "its certificate is not valid for its name"
         case aiohttp.ClientConnectorError(os_error=cause):
-            return f"it cannot be reached: {cause.strerror or type(cause).__name__}"
+            # The library's text of a refused connection has the address in it; a name server's numbers are below zero.
+            known = cause.errno is not None and cause.errno > 0
+            why = os.strerror(cause.errno) if known else cause.strerror or type(cause).__name__
+            return f"it cannot be reached: {why}"
         case aiohttp.ClientConnectionError() | OSError():
             return "it closed the connection"
         case _:
