@@ -103,8 +103,8 @@ def _without_url(error: Exception) -> str:
             return "its certificate is not valid for its name"
         case aiohttp.ClientConnectorError(os_error=cause):
             # The library's text of a refused connection has the address in it; a name server's numbers are below zero.
-            known = cause.errno is not None and cause.errno > 0
-            why = os.strerror(cause.errno) if known else cause.strerror or type(cause).__name__
+            code = cause.errno or 0
+            why = os.strerror(code) if code > 0 else cause.strerror or type(cause).__name__
             return f"it cannot be reached: {why}"
         case aiohttp.ClientConnectionError() | OSError():
             return "it closed the connection"
