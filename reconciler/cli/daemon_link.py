@@ -19,7 +19,11 @@ from reconciler.errors import InvalidInputError, NotFoundError, ReconcilerError
 _ANSWER_S_MAX = 10.0
 _ANSWER_BYTES_MAX = 16 * 1024 * 1024
 
-_NOT_FOUND, _UNPROCESSABLE, _GOOD = 404, 422, 300
+_GOOD = 300
+
+# What is wrong with the wish itself. Any other refusal is the daemon's own trouble: it is busy, its disk is full, it
+# has another token.
+_WRONG: dict[int, type[ReconcilerError]] = {404: NotFoundError, 422: InvalidInputError}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +40,7 @@ class DaemonLink:
         return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
     def ask(self, method: str, path: str, body: Mapping[str, str] | None = None) -> dict[str, Any] | None:
-        """What it answers; None where it does not. Raises what it says is wrong."""
+        """What it answers; None where it does not, or cannot now. Raises what it says is wrong with the wish."""
         data = b"" if body is None else json.dumps(dict(body)).encode()
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         connection = http.client.HTTPConnection(self.host, self.port, timeout=_ANSWER_S_MAX)
@@ -48,9 +52,11 @@ class DaemonLink:
             return None
         finally:
             connection.close()
-        if answer.status >= _GOOD:
-            raise _error_of(answer.status, found)
-        return found if isinstance(found, dict) else None
+        if not isinstance(found, dict):
+            return None
+        if (kind := _WRONG.get(answer.status)) is not None:
+            raise kind(str(found.get("detail", "")), hint=str(found.get("hint", "")))
+        return found if answer.status < _GOOD else None
 
 
 def daemon_of(state: Path) -> DaemonLink | None:
@@ -63,9 +69,3 @@ def daemon_of(state: Path) -> DaemonLink | None:
     except (OSError, ReconcilerError):
         return None
     return DaemonLink(host=found[0], port=found[1], token=token)
-
-
-def _error_of(status: int, problem: object) -> ReconcilerError:
-    said = problem if isinstance(problem, dict) else {}
-    kind = {_NOT_FOUND: NotFoundError, _UNPROCESSABLE: InvalidInputError}.get(status, ReconcilerError)
-    return kind(str(said.get("detail", f"the daemon answers {status}")), hint=str(said.get("hint", "")))

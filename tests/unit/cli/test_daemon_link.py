@@ -86,3 +86,17 @@ def test_a_daemon_that_does_not_answer_is_done_without(daemon):
     assert not world.looked_at
     assert "no spec.suspend" in say(daemon, "job", "resume", JOB)
     assert world.looked_at == ["jobs/active/wish.yml"]
+
+
+def test_a_daemon_that_refuses_for_reasons_of_its_own_is_done_without(daemon):
+    """It has another token: what is wanted is written here."""
+    world, state = daemon
+    world.looked_at.clear()
+    (state / "token").write_text("w" * 43)
+    try:
+        say(daemon, "job", "suspend", JOB)
+    finally:
+        (state / "token").write_text(TOKEN)
+    assert not world.looked_at
+    assert "  suspend: true\n" in (world.root / "jobs" / "active" / "wish.yml").read_text()
+    say(daemon, "job", "resume", JOB)
