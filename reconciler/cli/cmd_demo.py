@@ -28,6 +28,8 @@ from reconciler.state.database import Database
 from reconciler.traces.reading import TraceReader
 from reconciler.traces.summary import SwarmSessionSummary
 
+_CALLED = {"fast": "the fast one", "slow": "the slow one", "liar": "the liar"}
+
 NEXT = """\
 What to try next:
   reconciler init --root ~/music       make a root folder of your own
@@ -70,7 +72,7 @@ def demo(*, keep: Path | None) -> None:
         if keep is not None:
             _say(f"Everything is in {folder}:")
             click.echo(f"    reconciler status --root {scene.root} --state {scene.state}")
-        click.echo(NEXT)
+        _say(NEXT)
     if not good:
         raise click.exceptions.Exit(ExitCode.FAILURE)
 
@@ -155,7 +157,7 @@ def _compare(scene: Scene, view: JobView) -> bool:
 def _with_roles(text: str, peers: tuple[DemoPeer, ...]) -> str:
     """Put the demo's names behind the peer ids."""
     for peer in peers:
-        text = re.sub(re.escape(peer.peer), f"{peer.peer[:12]}… the {peer.role} one", text)
+        text = re.sub(re.escape(peer.peer), f"{peer.peer[:12]}… {_CALLED[peer.role]}", text)
     return text
 
 

@@ -22,7 +22,7 @@ from reconciler.cli.examine_disk import (
 )
 from reconciler.cli.examine_network import examine_musicbrainz, examine_ports, examine_soulseek
 from reconciler.cli.finding import Finding, fine, problem
-from reconciler.cli.render import shown
+from reconciler.cli.render import counted, shown
 from reconciler.clock import SystemClock
 from reconciler.errors import BadConfigurationError, ExitCode
 from reconciler.reconcile.observe import Folders
@@ -52,7 +52,8 @@ def doctor(context: Context, *, offline: bool) -> None:
             if finding.to_do:
                 click.echo(f"           what to do: {shown(finding.to_do, 500)}")
         counts = Counter(finding.grade for finding in findings)
-        click.echo(f"{counts['ok']} ok, {counts['warning']} warnings, {counts['problem']} problems", err=True)
+        troubles = ", ".join(counted(counts[grade], grade) for grade in ("warning", "problem"))
+        click.echo(f"{counts['ok']} ok, {troubles}", err=True)
     if any(finding.grade == "problem" for finding in findings):
         raise click.exceptions.Exit(ExitCode.FAILURE)
 

@@ -13,6 +13,7 @@ import click
 from rich.table import Table
 
 from reconciler.cli.context import Context, is_asked_itself, root_options, state_options
+from reconciler.cli.groups import GuessingGroup
 from reconciler.cli.render import shown
 from reconciler.clock import SystemClock, rfc3339
 from reconciler.errors import BadConfigurationError
@@ -31,7 +32,7 @@ SAMPLE = "test"
 """The `type` of what `hooks test` sends."""
 
 
-@click.group(short_help="What hooks were told, and a way to try them.", invoke_without_command=True)
+@click.group(cls=GuessingGroup, short_help="What hooks were told, and a way to try them.", invoke_without_command=True)
 @state_options
 def hooks(context: Context) -> None:
     """Show what each hook was told of the ends of jobs, what waits for its next try, and how the last one went.

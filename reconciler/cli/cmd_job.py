@@ -13,12 +13,15 @@ from reconciler.cli.cmd_job_new import new
 from reconciler.cli.cmd_job_trace import trace
 from reconciler.cli.context import Context, state_options
 from reconciler.cli.finishing import job_ids
+from reconciler.cli.groups import GuessingGroup
 from reconciler.cli.render import megabytes, shown
 from reconciler.clock import rfc3339
 from reconciler.reconcile.job_view import JobView, view_of
 
 
-@click.group(short_help="One job: new, import, export, show, explain, trace, suspend, resume, cancel, retry.")
+@click.group(
+    cls=GuessingGroup, short_help="One job: new, import, export, show, explain, trace, suspend, resume, cancel, retry."
+)
 def job() -> None:
     """Look at one job, edit its manifest, write a new one, or carry some from one machine to another.
 
@@ -26,11 +29,7 @@ def job() -> None:
     """
 
 
-for command in (new, import_, export_, explain, trace, suspend, resume, cancel, retry):
-    job.add_command(command)
-
-
-@job.command()
+@click.command(short_help="Show what is known of a job: tracks, files, conditions.")
 @click.argument("job_id", shell_complete=job_ids)
 @state_options
 def show(context: Context, job_id: str) -> None:
@@ -82,3 +81,7 @@ def _lines(view: JobView) -> list[str]:
 
 def _said(message: str) -> str:
     return f": {shown(message, 400)}" if message else ""
+
+
+for command in (new, import_, export_, show, explain, trace, suspend, resume, cancel, retry):
+    job.add_command(command)

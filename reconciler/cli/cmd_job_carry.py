@@ -17,7 +17,7 @@ from rich.table import Table
 
 from reconciler.cli.context import Context, state_options
 from reconciler.cli.finishing import job_ids
-from reconciler.cli.render import shown
+from reconciler.cli.render import counted, problem_line, shown
 from reconciler.clock import SystemClock
 from reconciler.errors import ExitCode, InvalidInputError, NotFoundError
 from reconciler.ids import JobId
@@ -94,7 +94,8 @@ def import_(context: Context, *, manifest: Path | None, directory: Path | None) 
       reconciler job import --directory /mnt/backup/jobs/exported
     """
     if (manifest is None) == (directory is None):
-        raise InvalidInputError("what to import is said once", hint="give --manifest FILE or --directory FOLDER")
+        what = "nothing says what to import" if manifest is None else "--manifest and --directory are both given"
+        raise InvalidInputError(what, hint="give --manifest FILE, or --directory FOLDER")
     if directory is not None:
         take_in(context, incoming_in(directory))
     elif manifest is not None:
@@ -193,7 +194,7 @@ def _tell_batch(context: Context, outcomes: list[Outcome]) -> None:
     for heading in ("RESULT", "JOB", "FILE", "FROM", "WAS", "NOTE"):
         table.add_column(heading)
     for outcome in outcomes:
-        problem = f"{len(outcome.problems)} problem{'' if len(outcome.problems) == 1 else 's'}, above"
+        problem = f"{counted(len(outcome.problems), 'problem')}, above"
         table.add_row(
             outcome.result,
             outcome.job_id or "",
@@ -211,11 +212,7 @@ def _tell_batch(context: Context, outcomes: list[Outcome]) -> None:
 
 def _tell_problems(outcome: Outcome) -> None:
     for problem in outcome.problems:
-        warning = " (warning)" if problem.severity == "warning" else ""
-        # What is wrong with a file as such stands in no line.
-        where = f"{shown(outcome.source, 400)}:" if problem.line else ""
-        said = str(problem) if problem.line else f"{problem.message}; {problem.hint}"
-        click.echo(f"{where}{said}{warning}", err=True)
+        click.echo(problem_line(outcome.source, problem), err=True)
 
 
 def _was(outcome: Outcome) -> str:

@@ -66,7 +66,8 @@ def resume(context: Context, job_id: str | None, *, folder: Path | None) -> None
       reconciler job resume --from jobs/exported
     """
     if (job_id is None) == (folder is None):
-        raise InvalidInputError("what is to go on is said once", hint="give a JOB_ID, or --from FOLDER")
+        what = "nothing says what is to go on" if folder is None else "a JOB_ID and --from are both given"
+        raise InvalidInputError(what, hint="give a JOB_ID, or --from FOLDER")
     if folder is not None:
         resume_from(context, folder)
     else:

@@ -15,6 +15,7 @@ import click
 
 from reconciler.cli.cmd_job_new_multi_source import multi_source
 from reconciler.cli.context import Context, state_options
+from reconciler.cli.groups import GuessingGroup
 from reconciler.cli.new_manifests import crate_manifest, discography_manifest, mbid_in, release_manifest
 from reconciler.cli.new_written import target_option, write_new
 from reconciler.clock import SystemClock
@@ -32,7 +33,7 @@ TRIES_MAX = 2
 T = TypeVar("T")
 
 
-@click.group(short_help="Write a manifest: of something at MusicBrainz, or of files with mirrors.")
+@click.group(cls=GuessingGroup, short_help="Write a manifest: of something at MusicBrainz, or of files with mirrors.")
 def new() -> None:
     """Write a whole manifest into jobs/active: from the id, or the address of the page, of something at MusicBrainz, or
     from a Metalink or addresses of files.
@@ -45,9 +46,6 @@ def new() -> None:
       reconciler job new discography https://musicbrainz.org/artist/8ca01f46-53ac-4af2-8516-55a909c0905e
       reconciler job new multi-source --metalink concert.meta4
     """
-
-
-new.add_command(multi_source)
 
 
 @new.command("mb-release", short_help="A release, with its tracks.")
@@ -109,6 +107,9 @@ def label_crate(context: Context, label: str, *, limit: int, order: str, target_
     """
     mbid, name, why = _named(context, "label", label)
     write_new(context, crate_manifest(mbid, name, limit=limit, order=order, target_dir=target_dir), why)
+
+
+new.add_command(multi_source)
 
 
 # ---- asking ----------------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ _JSON_COLUMNS = 100
 _PIPED_COLUMNS = 100
 
 
-@click.command()
+@click.command(short_help="Tell who gave what, how fast, and what went wrong.")
 @click.argument("job_id", shell_complete=job_ids)
 @click.option("--events", is_flag=True, help="Every event, one line each: timestamp|type|action|peer|bytes|error.")
 @click.option("--timeline", is_flag=True, help="A lane for each peer over time, the throughput, and what was decided.")

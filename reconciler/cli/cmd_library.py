@@ -16,6 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from reconciler.cli.context import Context, state_options
+from reconciler.cli.groups import GuessingGroup
 from reconciler.cli.render import megabytes, shown
 from reconciler.clock import SystemClock
 from reconciler.errors import ExitCode, NotFoundError, OtherInstanceError
@@ -39,7 +40,7 @@ UNTAGGED_TOLD_MAX = 20
 _PATH_WIDTH = 200
 
 
-@click.group(short_help="The files you have: scan, verify.")
+@click.group(cls=GuessingGroup, short_help="The files you have: scan, verify.")
 def library() -> None:
     """Work on the files below `library.roots`, whoever put them there.
 
@@ -95,7 +96,7 @@ def scan(context: Context, *, quick: bool, forget: bool) -> None:
     if context.as_json:
         context.print_json(_as_json(roots, counts, named))
     else:
-        click.echo(_summary(counts))
+        click.echo(_summary(counts) if counts["files"] else f"no audio file lies below {_names(roots)}")
     if counts["broken"] or counts["unreadable"]:
         raise click.exceptions.Exit(ExitCode.NOT_ALL_COMPLETED)
 
@@ -186,9 +187,14 @@ def _roots(context: Context) -> list[Path]:
     """The library roots; raises NotFoundError unless one of them is there."""
     roots = [context.root / root for root in context.settings().library.roots] or [context.root / "library"]
     if not any(root.is_dir() for root in roots):
-        names = ", ".join(str(root) for root in roots)
-        raise NotFoundError(f"there is no library at {names}", hint="mount it, or say where it is in library.roots")
+        raise NotFoundError(
+            f"there is no library at {_names(roots)}", hint="mount it, or say where it is in library.roots"
+        )
     return roots
+
+
+def _names(roots: list[Path]) -> str:
+    return ", ".join(shown(str(root), _PATH_WIDTH) for root in roots)
 
 
 @contextmanager

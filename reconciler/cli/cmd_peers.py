@@ -8,6 +8,7 @@ import click
 from rich.table import Table
 
 from reconciler.cli.context import Context, is_asked_itself, state_options
+from reconciler.cli.groups import GuessingGroup
 from reconciler.cli.render import rate, shown
 from reconciler.clock import SystemClock, rfc3339
 from reconciler.engine.peer_memory import KEEP_S
@@ -28,7 +29,7 @@ _NAME_WIDTH = 48
 _REASON_WIDTH = 60
 
 
-@click.group(short_help="Every known peer: speed, reliability, bans.", invoke_without_command=True)
+@click.group(cls=GuessingGroup, short_help="Every known peer: speed, reliability, bans.", invoke_without_command=True)
 @state_options
 def peers(context: Context) -> None:
     """Show what earlier and running jobs know of each peer: speed, errors, good and refused chunks, bans.

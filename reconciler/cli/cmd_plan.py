@@ -11,9 +11,8 @@ import click
 from reconciler.cli.cmd_validate import manifest_files
 from reconciler.cli.context import Context, state_options
 from reconciler.cli.outlook import Outlook, looking_out
-from reconciler.cli.render import shown
+from reconciler.cli.render import counted, shown
 from reconciler.cli.render_outlook import (
-    counted,
     outlook_as_json,
     problems_of,
     steps_of,

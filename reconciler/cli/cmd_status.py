@@ -18,6 +18,9 @@ from reconciler.clock import SystemClock, rfc3339
 from reconciler.reconcile.job_view import JobView, views_of
 from reconciler.state.sightings import SightingStore
 
+# A reason, and behind it when it is tried again.
+_NEXT_WIDTH = 120
+
 
 @click.command(short_help="Show every job in one table.")
 @click.option("--soulseek", is_flag=True, help="Show how the Soulseek session stands, and nothing else.")
@@ -88,6 +91,6 @@ def _table(views: list[JobView], progress: Mapping[str, dict[str, Any]]) -> Tabl
             view.tracks_text,
             _received(view, progress.get(view.record.job_id)),
             shown(view.record.path, 48),
-            shown(view.next_text, 60),
+            shown(view.next_text, _NEXT_WIDTH),
         )
     return table

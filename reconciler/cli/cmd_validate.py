@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 import click
 
 from reconciler.cli.context import CONFIGURATION_NAME, Context, root_options, settings_in
+from reconciler.cli.render import counted, problem_line
 from reconciler.errors import ExitCode, FileBusyError, InvalidInputError, NotFoundError, UnsafePathError
 from reconciler.manifests.files import read_input
 from reconciler.manifests.model import Manifest, Problem
@@ -40,7 +41,7 @@ def validate(context: Context, paths: tuple[Path, ...]) -> None:
         context.print_json([{"file": str(path), **problem_as_json(problem)} for path, problem in found])
     else:
         for path, problem in found:
-            click.echo(f"{path}:{problem}" + (" (warning)" if problem.severity == "warning" else ""))
+            click.echo(problem_line(str(path), problem))
         click.echo(_summary(len(files), errors), err=True)
     if errors:
         raise click.exceptions.Exit(ExitCode.INVALID_INPUT)
@@ -83,7 +84,6 @@ def _placing(path: Path, data: bytes, manifest: Manifest) -> tuple[Problem, ...]
 
 
 def _summary(files: int, errors: int) -> str:
-    counted = f"{files} manifest{'' if files == 1 else 's'}"
-    if not errors:
-        return f"{counted}: nothing wrong"
-    return f"{counted}: {errors} problem{'' if errors == 1 else 's'}"
+    if not files:
+        return "no manifest is there; their names end in .yml, .yaml or .json"
+    return f"{counted(files, 'manifest')}: {counted(errors, 'problem') if errors else 'nothing wrong'}"

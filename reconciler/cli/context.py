@@ -72,7 +72,7 @@ class Context:
         if not self.database_path.exists():
             raise NotFoundError(
                 f"no daemon has worked on {self.root} yet",
-                hint="start one with `reconciler run`, or name another --root",
+                hint=f"start one with `reconciler run --root {self.root}`, or name another --root",
             )
         database = open_at(self.database_path)
         try:

@@ -4,6 +4,7 @@ Owns: the command table and the one place where an error becomes a message and a
 work.
 """
 
+import io
 import sys
 from typing import Literal, assert_never, get_args
 
@@ -12,7 +13,8 @@ from loguru import logger
 
 from reconciler import __version__
 from reconciler.cli.context import log_to_stderr
-from reconciler.errors import ExitCode, ReconcilerError
+from reconciler.cli.groups import GuessingGroup
+from reconciler.errors import DiskError, ExitCode, ReconcilerError
 
 EPILOG = """\b
 Begin here:
@@ -45,7 +47,7 @@ CommandName = Literal[
 ]
 
 
-class Commands(click.Group):
+class Commands(GuessingGroup):
     """The commands in the order in which a newcomer meets them, each loaded when it is used.
 
     `validate` in a git hook must not wait for the daemon's libraries: loading those takes a second, the check a moment.
@@ -135,6 +137,10 @@ def cli(*, debug: bool) -> None:
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name that is no text, or a terminal that has not all characters: shown escaped, as JSON has it, too.
+            stream.reconfigure(errors="backslashreplace")
     try:
         # Without standalone mode click returns the code of an Exit instead of leaving.
         sys.exit(cli(standalone_mode=False, prog_name="reconciler") or ExitCode.OK)
@@ -146,6 +152,11 @@ def main() -> None:
         sys.exit(refused.exit_code)
     except ReconcilerError as error:
         sys.exit(_tell(error))
+    except OSError as error:
+        # What no command has words of its own for: a name that is too long, a folder that may not be looked into.
+        where = f"{error.filename}: " if error.filename else ""
+        hint = "look at that path and its permissions; --debug says where it came from"
+        sys.exit(_tell(DiskError(f"{where}{error.strerror or error}", hint=hint)))
 
 
 def _tell(error: ReconcilerError) -> int:

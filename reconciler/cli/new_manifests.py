@@ -64,12 +64,17 @@ def mbid_in(given: str, kind: SubjectKind | Literal["recording"]) -> Mbid:
         hint = f"open the page of the {kind} and copy its address"
         if (address[1], kind) == ("release-group", "release"):
             hint = "open one of its editions and copy that address"
-        raise InvalidInputError(f"{given[:200]!r} is the address of a {address[1].replace('-', ' ')}", hint=hint)
+        raise InvalidInputError(f"{given[:200]!r} is the address of {_a(address[1])}", hint=hint)
     found = _MBID.findall(given)
     if len(found) != 1 or not is_mbid(found[0].lower()):
         hint = f"copy the address of the {kind}'s page: https://musicbrainz.org/{kind}/..."
         raise InvalidInputError(f"{given[:200]!r} holds no MusicBrainz id", hint=hint)
     return Mbid(found[0].lower())
+
+
+def _a(kind: str) -> str:
+    """`a release group`, `an artist`."""
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind.replace('-', ' ')}"
 
 
 def release_manifest(mbid: Mbid, resolved: ResolvedRelease | None, *, target_dir: str) -> NewManifest:

@@ -3,6 +3,7 @@
 Owns: these forms. Never: where they are printed.
 """
 
+from reconciler.manifests.model import Problem
 from reconciler.traces.session_log import escape
 
 _MEGA = 1e6
@@ -22,3 +23,16 @@ def shown(text: str, width: int) -> str:
     """Text of unknown origin, escaped and cut to `width` characters."""
     safe = escape(text)
     return safe if len(safe) <= width else safe[: width - 1] + "…"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 track`, `3 tracks`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def problem_line(file: str, problem: Problem) -> str:
+    """`wish.yml:4:18: spec.title: what is wrong, what to do`; what is wrong with a file as such has no place in it."""
+    warning = " (warning)" if problem.severity == "warning" else ""
+    if not problem.line:
+        return f"{shown(problem.message, 400)}; {problem.hint}{warning}"
+    return f"{shown(file, 400)}:{problem}{warning}"

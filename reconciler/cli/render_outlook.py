@@ -6,7 +6,7 @@ Owns: these forms. Never: foresees (reconcile.foresee) or prints.
 from dataclasses import dataclass
 from typing import Literal
 
-from reconciler.cli.render import shown
+from reconciler.cli.render import counted, shown
 from reconciler.engine.order import TrackOrder
 from reconciler.manifests.model import Condition
 from reconciler.reconcile.actions import (
@@ -46,8 +46,9 @@ class Verdict:
 
     @property
     def text(self) -> str:
-        """`wait: LibraryMissing: /music does not exist; ...`"""
-        return ": ".join(part for part in (self.verb, self.reason, shown(self.message, 400)) if part)
+        """`wait: LibraryMissing: /music does not exist; ...`; a reason that only says the verb again is left out."""
+        reason = "" if self.reason == Reason.FETCHING else self.reason
+        return ": ".join(part for part in (self.verb, reason, shown(self.message, 400)) if part)
 
 
 def verdict_of(foreseen: Foreseen) -> Verdict:
@@ -163,8 +164,3 @@ def problems_of(foreseen: Foreseen) -> list[str]:
             return [message]
         case _:
             return [str(foreseen.problem)] if foreseen.problem is not None else []
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 track`, `3 tracks`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from reconciler.cli.render import megabytes
+from reconciler.cli.render import counted, megabytes
 from reconciler.engine.events import Note
 from reconciler.simulation.behaviour import SimPeer
 from reconciler.simulation.measures import Measures, PeerMeasure
@@ -25,12 +25,12 @@ _MEGA = 1e6
 def run_lines(seed: int, run: Run) -> list[str]:
     """What one run came to."""
     scene, measures = run.scene, run.measures
-    restarts = f", {_counted(len(scene.restarts_s), 'restart')}" if scene.restarts_s else ""
-    refusals = f", {_counted(scene.disk_refusals, 'refusal')} by the disk" if scene.disk_refusals else ""
+    restarts = f", {counted(len(scene.restarts_s), 'restart')}" if scene.restarts_s else ""
+    refusals = f", {counted(scene.disk_refusals, 'refusal')} by the disk" if scene.disk_refusals else ""
     lines = [
         (
-            f"seed {seed}: {_counted(len(scene.sizes), 'file')}, {megabytes(measures.bytes_wanted)}, "
-            f"{_counted(len(scene.peers), 'peer')}, {scene.in_flight_max} requests each, "
+            f"seed {seed}: {counted(len(scene.sizes), 'file')}, {megabytes(measures.bytes_wanted)}, "
+            f"{counted(len(scene.peers), 'peer')}, {scene.in_flight_max} requests each, "
             f"{'chunk lists' if scene.rooted else 'no chunk lists'}{restarts}{refusals}"
         ),
         (
@@ -38,7 +38,7 @@ def run_lines(seed: int, run: Run) -> list[str]:
             f"a perfect downloader {measures.bound_s:.2f} s: efficiency {measures.efficiency:.3f}"
         ),
         (
-            f"{_counted(measures.requests, 'request')}, {measures.handed_over} handed over; "
+            f"{counted(measures.requests, 'request')}, {measures.handed_over} handed over; "
             f"wasted {megabytes(measures.bytes_wasted)} ({measures.bytes_wasted / measures.bytes_wanted:.1%})"
         ),
     ]
@@ -55,8 +55,7 @@ def runs_lines(done: Sequence[tuple[int, Run]]) -> list[str]:
     worst_seed, worst = min(done, key=lambda each: each[1].measures.efficiency)
     broken = [(seed, run.broken) for seed, run in done if run.broken]
     lines = [
-        f"{_counted(len(done), 'run')}: "
-        + ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()),
+        f"{counted(len(done), 'run')}: " + ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()),
         (
             f"efficiency: median {statistics.median(run.measures.efficiency for _, run in done):.3f}, "
             f"worst {worst.measures.efficiency:.3f} (seed {worst_seed})"
@@ -175,7 +174,3 @@ def _note_as_json(at_s: float, note: Note) -> dict[str, object]:
         "error": note.error_message,
         "facts": note.facts,
     }
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")

@@ -114,7 +114,7 @@ def test_plan_before_any_daemon_shows_the_whole_way(world):
         "path": f"{world.root}/library/My Bloody Valentine/Loveless/01 Only Shallow.*",
     }
     text = world.run("plan", str(world.path))
-    assert f"job {JOB}, new spec {manifest.spec_digest}\n  fetch: Fetching\n  - take the spec as generation 1\n" in text
+    assert f"job {JOB}, new spec {manifest.spec_digest}\n  fetch\n  - take the spec as generation 1\n" in text
     assert sorted(world.root.rglob("*")) == before
     assert not world.state.exists()
 
