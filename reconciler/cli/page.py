@@ -7,6 +7,8 @@ It is read with eyes, with a keyboard and by voice: each picture says in words w
 be reached with the tab key, and colours are never the only difference.
 """
 
+import math
+from collections.abc import Callable
 from html import escape
 
 # A picture's grid, in units of its own: the width of the whole, and where the labels end.
@@ -16,6 +18,7 @@ ROW = 20
 CURVE = 150
 AXIS = 20
 MOMENTS = 5
+LEVELS_MAX = 4
 
 _STYLE = """
 :root { color-scheme: light dark; --page: #fff; --ink: #1b1f24; --faint: #59636e; --line: #d5dae0; --rest: #eef1f4;
@@ -86,6 +89,31 @@ def axis(labels: tuple[str, ...], height: float) -> str:
         x = LEFT + (WIDTH - LEFT) * n / (len(labels) - 1)
         parts.append(
             f'<text class="faint" x="{x:.0f}" y="{height + 15:g}" text-anchor="{anchor}">{escape(label)}</text>'
+        )
+    return "".join(parts)
+
+
+def round_levels(highest: float) -> tuple[float, ...]:
+    """Round numbers above 0, evenly apart, of which the last is the first that `highest` does not exceed.
+
+    Their distance is 1, 2 or 5 times a power of ten, so that a person reads what lies between two; at most LEVELS_MAX.
+    """
+    if highest <= 0:
+        return ()
+    power = 10.0 ** math.floor(math.log10(highest / LEVELS_MAX))
+    step = next(each * power for each in (1, 2, 5, 10) if each * power * LEVELS_MAX >= highest)
+    return tuple(step * n for n in range(1, math.ceil(highest / step) + 1))
+
+
+def levels(values: tuple[float, ...], told: Callable[[float], str]) -> str:
+    """Draw a line across a curve for each value, and for nothing, with its words at the left."""
+    parts = []
+    for value in (0.0, *values):
+        y = CURVE * (1 - value / values[-1]) if values else CURVE
+        label = told(value) if value else "0"
+        parts.append(
+            f'<line class="grid" x1="{LEFT}" x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<text class="faint" x="{LEFT - 8}" y="{max(y + 4, 10):.1f}" text-anchor="end">{escape(label)}</text>'
         )
     return "".join(parts)
 

@@ -6,7 +6,9 @@ Owns: these forms. Never: where they are printed.
 from reconciler.manifests.model import Problem
 from reconciler.traces.session_log import escape
 
-_MEGA = 1e6
+_KILO, _MEGA = 1e3, 1e6
+_MEGA_MIN = 0.095e6
+"""From here a speed is written in MB/s: below, one decimal says next to nothing, and many users send no faster."""
 
 
 def megabytes(size_bytes: float) -> str:
@@ -15,8 +17,12 @@ def megabytes(size_bytes: float) -> str:
 
 
 def rate(bytes_per_s: float) -> str:
-    """A speed in MB/s; nothing for a peer that has none yet."""
-    return f"{bytes_per_s / _MEGA:.1f} MB/s" if bytes_per_s else ""
+    """A speed in MB/s, in kB/s where that would be nothing; empty for a peer that has none yet."""
+    if not bytes_per_s:
+        return ""
+    if bytes_per_s >= _MEGA_MIN:
+        return f"{bytes_per_s / _MEGA:.1f} MB/s"
+    return f"{bytes_per_s / _KILO:.0f} kB/s" if bytes_per_s >= _KILO else "<1 kB/s"
 
 
 def shown(text: str, width: int) -> str:

@@ -6,6 +6,7 @@ and reasons, which peers may have chosen, are escaped (traces.session_log).
 
 from datetime import UTC, datetime, timedelta
 
+from reconciler.cli.render import rate
 from reconciler.traces.session_log import escape
 from reconciler.traces.summary import PeerContribution, SourceShare, SwarmSessionSummary
 
@@ -98,8 +99,8 @@ def format_bytes(count: int) -> str:
 
 
 def format_rate(bytes_per_s: float) -> str:
-    """`3.8 MB/s`; `-` where nothing is known."""
-    return f"{bytes_per_s / _MEGA:.1f} MB/s" if bytes_per_s else "-"
+    """`3.8 MB/s`, `40 kB/s`; `-` where nothing is known."""
+    return rate(bytes_per_s) or "-"
 
 
 def format_duration(duration_ms: int) -> str:

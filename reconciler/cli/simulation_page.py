@@ -10,7 +10,21 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
 
-from reconciler.cli.page import AXIS, CURVE, LEFT, MOMENTS, ROW, WIDTH, axis, document, legend, svg, table
+from reconciler.cli.page import (
+    AXIS,
+    CURVE,
+    LEFT,
+    MOMENTS,
+    ROW,
+    WIDTH,
+    axis,
+    document,
+    legend,
+    levels,
+    round_levels,
+    svg,
+    table,
+)
 from reconciler.cli.render import megabytes
 from reconciler.cli.render_simulation import event_line, nature, run_lines, speed
 from reconciler.simulation.behaviour import SimPeer
@@ -67,7 +81,8 @@ def _curve(run: Run) -> str:
     bin_s = seconds / BINS
     came = _spread(run.result.arrivals, bin_s)
     possible = [sum(peer.sends_bytes_per_s((n + 0.5) * bin_s) for peer in run.scene.peers) for n in range(BINS)]
-    top = max(*came, *possible, 1.0) * 1.05
+    ticks = round_levels(max(*came, *possible))
+    top = ticks[-1] if ticks else 1.0
     width = (WIDTH - LEFT) / BINS
 
     def height(bytes_per_s: float) -> str:
@@ -82,10 +97,8 @@ def _curve(run: Run) -> str:
         for n, rate in enumerate(possible)
     )
     body = (
-        f'<polygon class="area" points="{LEFT},{CURVE} {area} {WIDTH},{CURVE}"/>'
+        f'{levels(ticks, speed)}<polygon class="area" points="{LEFT},{CURVE} {area} {WIDTH},{CURVE}"/>'
         f'<polyline class="sum" points="{line}"/>'
-        f'<text x="{LEFT - 8}" y="12" text-anchor="end">{speed(top)}</text>'
-        f'<text class="faint" x="{LEFT - 8}" y="{CURVE}" text-anchor="end">0</text>'
     )
     told = "Useful bytes per second (area), and what all peers together could send (dashed line)"
     return svg(told, body + _axis(run, CURVE), CURVE + AXIS) + f"<p>{told}.</p>"

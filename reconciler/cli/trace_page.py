@@ -9,7 +9,21 @@ Names and reasons come from peers: every one is escaped twice, as in a log (trac
 from html import escape
 from itertools import groupby
 
-from reconciler.cli.page import AXIS, CURVE, LEFT, MOMENTS, ROW, WIDTH, axis, document, legend, svg, table
+from reconciler.cli.page import (
+    AXIS,
+    CURVE,
+    LEFT,
+    MOMENTS,
+    ROW,
+    WIDTH,
+    axis,
+    document,
+    legend,
+    levels,
+    round_levels,
+    svg,
+    table,
+)
 from reconciler.cli.render import shown
 from reconciler.cli.render_trace import (
     format_bytes,
@@ -94,7 +108,9 @@ def _head(summary: SwarmSessionSummary) -> str:
 
 
 def _curve(timeline: Timeline) -> str:
-    top = max(*timeline.bytes_per_s, 1.0) * 1.05
+    peak = max(timeline.bytes_per_s)
+    ticks = round_levels(peak)
+    top = ticks[-1] if ticks else 1.0
     width = (WIDTH - LEFT) / len(timeline.bytes_per_s)
     points = [f"{LEFT},{CURVE}"]
     at = 0
@@ -104,13 +120,8 @@ def _curve(timeline: Timeline) -> str:
         points += [f"{LEFT + at * width:.1f},{y}", f"{LEFT + (at + count) * width:.1f},{y}"]
         at += count
     points.append(f"{WIDTH},{CURVE}")
-    peak = format_rate(max(timeline.bytes_per_s))
-    body = (
-        f'<polygon class="area" points="{" ".join(points)}"/>'
-        f'<text x="{LEFT - 8}" y="12" text-anchor="end">{format_rate(top)}</text>'
-        f'<text class="faint" x="{LEFT - 8}" y="{CURVE}" text-anchor="end">0</text>'
-    )
-    told = f"Bytes per second that counted, over the time in which the job ran; at most {peak}"
+    body = f'{levels(ticks, format_rate)}<polygon class="area" points="{" ".join(points)}"/>'
+    told = f"Bytes per second that counted, over the time in which the job ran; at most {format_rate(peak)}"
     return svg(told, body + _axis(timeline, CURVE), CURVE + AXIS) + f"<p>{told}.</p>"
 
 

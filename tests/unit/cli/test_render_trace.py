@@ -177,10 +177,18 @@ def test_sizes_are_in_megabytes(count, shown):
 
 
 @pytest.mark.parametrize(
-    ("rate", "shown"), [(0.0, "-"), (3_840_000.0, "3.8 MB/s"), (40.0, "0.0 MB/s"), (2e9, "2000.0 MB/s")]
+    ("rate", "shown"),
+    [
+        (0.0, "-"),
+        (3_840_000.0, "3.8 MB/s"),
+        (95e3, "0.1 MB/s"),
+        (94e3, "94 kB/s"),
+        (40.0, "<1 kB/s"),
+        (2e9, "2000.0 MB/s"),
+    ],
 )
-def test_rates_have_one_decimal(rate, shown):
-    """Nothing known is a dash."""
+def test_rates_have_one_decimal_and_slow_ones_a_smaller_unit(rate, shown):
+    """Nothing known is a dash, and little is not nothing."""
     assert format_rate(rate) == shown
 
 
