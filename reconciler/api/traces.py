@@ -86,7 +86,7 @@ class TraceRoutes:
             "/api/events",
             self.follow,
             response_class=Response,
-            responses={200: {"description": "A stream.", "content": {"text/event-stream": {"example": _FRAME}}}},
+            responses={**OF_A_JOB, **answer("A stream.", _FRAME, kind="text/event-stream")},
             summary="Follow what happens",
             tags=["traces"],
         )
