@@ -21,8 +21,9 @@ from reconciler.reconcile.job_view import JobView, last_errors, shared_transfers
 from reconciler.reconcile.observed import Gone, Valid
 from reconciler.reconcile.orders import renamed_of
 from reconciler.reconcile.ownership import why_not_ours
+from reconciler.reconcile.steering import WANT_AGAIN
 
-_LEFT = "a job in jobs/completed is left alone; move its manifest back to jobs/active to want it again"
+_LEFT = f"a job in jobs/completed is left alone; {WANT_AGAIN}"
 
 
 @click.command(short_help="Say why a job is as it is, and what comes next.")

@@ -28,6 +28,7 @@ from reconciler.reconcile.intake import Outcome
 from reconciler.reconcile.names import is_manifest_name
 from reconciler.reconcile.observe import Folders
 from reconciler.reconcile.orders import Places
+from reconciler.reconcile.steering import WANT_AGAIN
 from reconciler.reconcile.turns import turn_in
 from reconciler.state.sightings import SightingStore
 
@@ -192,7 +193,7 @@ def _notes_of_unchanged(data: bytes, manifest: Manifest, holder: Holder) -> tupl
     if manifest.job_id is not None and known_as != manifest.job_id:
         notes.append(f"{manifest.job_id} is another job here; this one came in before, as {known_as}")
     if holder.path.startswith("jobs/completed/"):
-        notes.append("it has ended here; to want it again, move its manifest back to jobs/active")
+        notes.append(f"it has ended here; {WANT_AGAIN}")
     if manifest.job_id is not None and known_as is not None:
         try:
             same = admitted(data, job_id=known_as, created_at="") == without_status(holder.document)

@@ -24,6 +24,12 @@ SUSPEND: FieldPath = ("spec", "suspend")
 DESIRED_STATE: FieldPath = ("spec", "desired_state")
 REQUESTED_AT: FieldPath = ("reconcile_requested_at",)
 
+# With its id it would be the job that is done, whatever has become of its files: people move them on.
+WANT_AGAIN = (
+    "to want it again, move the manifest back to jobs/active without its job_id (and desired_state): what is there is "
+    "verified, and the rest fetched"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
@@ -77,7 +83,7 @@ def steer(root: Path, record: JobRecord, edit: Edit) -> bool:
     if path.parent != root / "jobs" / "active":
         raise InvalidInputError(
             f"job {record.job_id} has ended, and its manifest is {record.path}",
-            hint="to want it again, move the manifest back to jobs/active",
+            hint=WANT_AGAIN,
         )
     changed = False
 

@@ -2,7 +2,7 @@
 
 import pytest
 from reconcile_builders import JOB, OTHER_JOB
-from reconcile_world import START, Script, release
+from reconcile_world import START, Script, job_id_of, release
 
 from reconciler.clock import rfc3339
 from reconciler.errors import ExitCode
@@ -327,3 +327,20 @@ def test_a_job_that_another_node_finished_stops_here(world):
     world.engine.scripts = [Script(hangs=True)]
     world.run_for(100)
     assert world.engine.progress(JOB).outcome is None
+
+
+def test_a_job_that_is_done_is_wanted_again_without_its_id(world):
+    """With it the manifest only goes back to where it was: files that somebody has moved on are not fetched again."""
+    world.write("a.yml", release(JOB))
+    world.once()
+    done, again = world.folders.completed / "a.yml", world.folders.active / "a.yml"
+    world.restart()
+    done.rename(again)
+    assert world.once().exit_code is ExitCode.OK
+    assert (world.completed(), world.engine.fetched) == (["a.yml"], [])
+    world.restart()
+    again.write_text(done.read_text().replace(f"job_id: {JOB}\n", ""))
+    done.unlink()
+    assert world.once().exit_code is ExitCode.OK
+    assert (world.completed(), world.engine.fetched) == (["a.yml"], [[1, 2]])
+    assert job_id_of(done) != JOB
