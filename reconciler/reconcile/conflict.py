@@ -1,6 +1,6 @@
 """Two versions of one manifest: what a person may be spared.
 
-Owns: the name of a conflict copy, and the three-way merge of two edits. Never: reads or writes a file.
+Owns: the three-way merge of two edits. Never: reads or writes a file.
 
 The merge is done twice, and counts only where both agree: by lines, which keeps comments and layout, and by fields,
 which knows what is said. Lines alone would join edits that contradict each other, fields alone would have to write YAML
@@ -9,15 +9,11 @@ oldest of those. From a later one, an edit that the other side never saw would l
 """
 
 import difflib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconciler.manifests.document import Path, Tree, pointer_of, printable
 from reconciler.manifests.read import read_document
-
-# Syncthing: the time of the conflict as the device has it, and the first seven characters of a device's id.
-_COPY = re.compile(r"\.sync-conflict-\d{8}-\d{6}-[A-Z0-9]{7}(?=\.ya?ml$)")
 
 # Comparing lines takes time in proportion to this product, at worst several times over: 1,000 changed lines on each
 # side take less than a second.
@@ -61,14 +57,6 @@ class _Edit:
     start: int
     end: int
     lines: tuple[str, ...]
-
-
-def original_name(copy: str) -> str | None:
-    """The name of the manifest that a conflict copy belongs to; None for a name of another kind."""
-    name = _COPY.sub("", copy)
-    while (shorter := _COPY.sub("", name)) != name:
-        name = shorter
-    return name if name != copy else None
 
 
 def compare(ours: bytes, theirs: bytes, bases: Sequence[bytes]) -> Verdict:

@@ -6,16 +6,15 @@ Editors, git and Syncthing put their own files beside the manifests while they w
 one would run a job from a backup, a lock or half a transfer.
 """
 
-import re
-
 _SUFFIXES = (".yml", ".yaml")
 
 # Syncthing's transfers on Windows, and the versions that it keeps. A leading dot covers most others: .git, .stfolder,
 # .stversions, .syncthing.*, emacs's locks, vim's swap files, our own temporaries. Backups (`~`, `.tmp`), vim's probe
 # `4913` and sed's temporaries do not end like a manifest.
-_IGNORED = re.compile(r"~syncthing~|.*\.sync-conflict-", re.DOTALL)
+_IGNORED = (".", "~syncthing~")
 
-_CONFLICT = re.compile(r".+\.sync-conflict-", re.DOTALL)
+# Behind it stand the time of the conflict as the device has it and, but for old versions, the begin of a device's id.
+_CONFLICT = ".sync-conflict-"
 
 REMOVAL_CONFIRMED = ".confirm-removal"
 """An empty file of this name in `jobs/active`: a person means it when many manifests are gone at once."""
@@ -26,16 +25,23 @@ _NAME_BYTES_MAX = 255
 
 def is_manifest_name(name: str) -> bool:
     """Tell whether a file of this name, directly in `jobs/active`, is read as a manifest."""
-    if not name.endswith(_SUFFIXES) or name.startswith(".") or not _is_plain(name):
-        return False
-    return _IGNORED.match(name) is None
+    return _is_visible(name) and _CONFLICT not in name
 
 
 def is_conflict_copy(name: str) -> bool:
     """Tell whether Syncthing kept a losing version under this name, directly in `jobs/active`."""
-    return (
-        name.endswith(_SUFFIXES) and not name.startswith(".") and _is_plain(name) and _CONFLICT.match(name) is not None
-    )
+    return original_name(name) is not None
+
+
+def original_name(copy: str) -> str | None:
+    """The name of the manifest that a conflict copy is another version of; None for a name of another kind."""
+    if not _is_visible(copy) or _CONFLICT not in copy:
+        return None
+    return copy.partition(_CONFLICT)[0] + next(suffix for suffix in _SUFFIXES if copy.endswith(suffix))
+
+
+def _is_visible(name: str) -> bool:
+    return name.endswith(_SUFFIXES) and not name.startswith(_IGNORED) and _is_plain(name)
 
 
 def _is_plain(name: str) -> bool:

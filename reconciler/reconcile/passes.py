@@ -17,9 +17,9 @@ from reconciler.reconcile.actions import Again, AwaitJobs, AwaitSlot, Decision, 
 from reconciler.reconcile.archive import archive
 from reconciler.reconcile.beside import Beside
 from reconciler.reconcile.conditions import Reason
-from reconciler.reconcile.conflict import original_name
 from reconciler.reconcile.decide import decide, decide_at_parting, rank_of
 from reconciler.reconcile.means import Means
+from reconciler.reconcile.names import original_name
 from reconciler.reconcile.observed import Gone, Observed, Valid
 from reconciler.reconcile.ownership import why_not_ours
 from reconciler.reconcile.queue import Priority

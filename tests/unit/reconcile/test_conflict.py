@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.reconcile.conflict import Apart, Equal, Merged, compare, original_name
+from reconciler.reconcile.conflict import Apart, Equal, Merged, compare
 
 BASE = textwrap.dedent(
     """\
@@ -204,22 +204,3 @@ def test_a_merge_says_what_each_side_changed_and_nothing_else(base, ours, theirs
                 wanted[key] = value
         lines = dict(line.split(": ", 1) for line in verdict.document.decode().splitlines())
         assert lines == wanted
-
-
-# ---- names -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("copy", "original"),
-    [
-        ("c1.sync-conflict-20261122-061241-S5C2BGY.yml", "c1.yml"),
-        ("a b.sync-conflict-20261122-061241-RECONCI.yaml", "a b.yaml"),
-        ("a.sync-conflict-20261122-061241-S5C2BGY.sync-conflict-20261122-061241-S5C2BGY.yml", "a.yml"),
-        ("a.yml", None),
-        ("a.sync-conflict-soon.yml", None),
-        ("a.sync-conflict-20261122-061241-S5C2BGY.txt", None),
-    ],
-)
-def test_a_copy_has_the_name_of_its_manifest_in_it(copy, original):
-    """With the time and a device in between, perhaps more than once."""
-    assert original_name(copy) == original

@@ -388,9 +388,10 @@ def test_nothing_is_written_while_nothing_changes(world):
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
 
 
-def test_a_conflict_copy_is_told_once_and_not_run(world, log_lines):
-    """Two versions of one job: a person looks."""
-    world.write("a.sync-conflict-20261122-061241-S5C2BGY.yml", release(JOB))
+@pytest.mark.parametrize("mark", ["20261122-061241-S5C2BGY", "20150517-120000", "soon"])
+def test_a_conflict_copy_is_told_once_and_not_run(world, log_lines, mark):
+    """Two versions of one job, whichever version of Syncthing or person named the other: a person looks."""
+    world.write(f"a.sync-conflict-{mark}.yml", release(JOB))
     world.run_for(100)
     assert world.engine.orders == []
     assert len([1 for message, _ in log_lines if "Syncthing" in message]) == 1

@@ -1,8 +1,10 @@
 """Which names are manifests: the rule as a table."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from reconciler.reconcile.names import is_conflict_copy, is_manifest_name
+from reconciler.reconcile.names import is_conflict_copy, is_manifest_name, original_name
 
 MANIFESTS = [
     "loveless.yml",
@@ -62,3 +64,31 @@ def test_a_conflict_copy_is_told_from_other_files():
     assert is_conflict_copy("c1.sync-conflict-20261122-061241-S5C2BGY.yml")
     assert not is_conflict_copy(".c1.sync-conflict-20261122-061241-S5C2BGY.yml")
     assert not is_conflict_copy("c1.sync-conflict-20261122-061241-S5C2BGY.txt")
+
+
+@pytest.mark.parametrize(
+    ("copy", "original"),
+    [
+        ("c1.sync-conflict-20261122-061241-S5C2BGY.yml", "c1.yml"),
+        ("a b.sync-conflict-20261122-061241-RECONCI.yaml", "a b.yaml"),
+        ("a.sync-conflict-20261122-061241-S5C2BGY.sync-conflict-20261122-061241-S5C2BGY.yml", "a.yml"),
+        ("a.sync-conflict-20150517-120000.yml", "a.yml"),
+        ("a.sync-conflict-soon.yml", "a.yml"),
+        ("a.yml", None),
+        ("a.sync-conflict-20261122-061241-S5C2BGY.txt", None),
+        (".sync-conflict-20261122-061241-S5C2BGY.yml", None),
+    ],
+)
+def test_a_copy_has_the_name_of_its_manifest_in_it(copy, original):
+    """With the time and perhaps a device in between, perhaps more than once."""
+    assert original_name(copy) == original
+
+
+@given(
+    st.text(alphabet="a.~-", max_size=8), st.sampled_from(["", ".sync-conflict-", "~syncthing~"]), st.text(max_size=4)
+)
+def test_no_name_is_both(begin, middle, end):
+    """What is a conflict copy is never run as a manifest."""
+    for name in (f"{begin}{middle}{end}.yml", f"{middle}{begin}{end}.yaml"):
+        assert not (is_manifest_name(name) and is_conflict_copy(name))
+        assert is_conflict_copy(name) == (original_name(name) is not None)
