@@ -103,6 +103,8 @@ def multi_source_options(command: Callable[..., None]) -> Callable[..., None]:
                     "--metalink says everything about its files", hint="leave the other options out"
                 )
             wish: LinkedWish | FileWish = _linked(metalink, mirrors_max=mirrors, locations=locations)
+        elif locations:
+            raise InvalidInputError("--location chooses among the mirrors of a Metalink", hint="give --metalink FILE")
         elif size is None:
             hint = "give --metalink FILE, or --url with --size and --sha256"
             raise InvalidInputError("nothing says which file, of how many bytes", hint=hint)

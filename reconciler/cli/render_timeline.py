@@ -6,7 +6,7 @@ reasons, which peers may have chosen, are escaped (traces.session_log).
 
 from rich.text import Text
 
-from reconciler.cli.render import shown
+from reconciler.cli.render import counted, shown
 from reconciler.cli.render_trace import format_bytes, format_duration, format_offset, format_rate
 from reconciler.traces.timeline import Lane, MarkKind, Timeline, Use
 
@@ -53,7 +53,7 @@ def timeline_text(timeline: Timeline) -> Text:
         _axis(timeline),
     ]
     if timeline.lanes_omitted:
-        lines.append(Text(f"and {timeline.lanes_omitted} more peers"))
+        lines.append(Text(f"and {counted(timeline.lanes_omitted, 'more peer')}"))
     lines += [Text(), _legend(), *_marks(timeline)]
     return Text("\n").join(lines)
 

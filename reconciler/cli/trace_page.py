@@ -24,7 +24,7 @@ from reconciler.cli.page import (
     svg,
     table,
 )
-from reconciler.cli.render import shown
+from reconciler.cli.render import counted, shown
 from reconciler.cli.render_trace import (
     format_bytes,
     format_duration,
@@ -94,11 +94,12 @@ def page_of(summary: SwarmSessionSummary, timeline: Timeline) -> str:
 
 def _head(summary: SwarmSessionSummary) -> str:
     failed = summary.chunks_failed / summary.chunks_total if summary.chunks_total else 0.0
+    gave = sum(1 for peer in summary.peers if peer.bytes_contributed)
     again = f" in {summary.resumes + summary.retries + 1} runs" if summary.resumes + summary.retries else ""
     return (
         f"<p>{escape(summary.status.capitalize())}; ran for {format_duration(summary.duration_ms)}{again}; "
         f"begun {format_moment(summary.started_ms)}.</p>"
-        f"<p>{format_bytes(summary.bytes_contributed)} from {len(summary.peers)} peers, "
+        f"<p>{format_bytes(summary.bytes_contributed)} from {counted(gave, 'peer')}, "
         f"{format_rate(summary.average_throughput_bytes_per_s)} on average; "
         f"{summary.chunks_total} chunks, {summary.chunks_failed} failed ({failed:.1%}).</p>"
     )
@@ -137,7 +138,7 @@ def _lanes(timeline: Timeline) -> str:
     lanes = "".join(_lane(lane, _MARK_ROW + nth * ROW) for nth, lane in enumerate(timeline.lanes))
     marks = "".join(_mark(timeline, nth, mark, height) for nth, mark in enumerate(timeline.marks))
     told = "For each peer, when its chunks were coming, and the moments in which something was decided"
-    omitted = f"<p>And {timeline.lanes_omitted} more peers.</p>" if timeline.lanes_omitted else ""
+    omitted = f"<p>And {counted(timeline.lanes_omitted, 'more peer')}.</p>" if timeline.lanes_omitted else ""
     return svg(told, helped + lanes + marks + _axis(timeline, height), height + AXIS, role="group") + omitted
 
 

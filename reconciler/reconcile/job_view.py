@@ -15,6 +15,7 @@ from reconciler.manifests.model import JobState, Manifest, MbReleaseSpec, MultiS
 from reconciler.manifests.read import read_manifest
 from reconciler.musicbrainz.model import Resolved, ResolvedRelease, ResolvedReleases
 from reconciler.musicbrainz.resolutions import ResolutionStore
+from reconciler.reconcile.conditions import Reason
 from reconciler.reconcile.expand import is_completed, is_given_up
 from reconciler.state.database import Database
 from reconciler.state.jobs import JobStore
@@ -104,7 +105,15 @@ class JobView:
         if self.record.completed_at is not None:
             return ""
         when = f"next try {rfc3339(self.record.retry_at)}" if self.record.retry_at is not None else ""
-        return "; ".join(part for part in (self.record.error_message, when) if part)
+        return "; ".join(part for part in (self.record.error_message or self._held_by, when) if part)
+
+    @property
+    def _held_by(self) -> str:
+        """Why it is not done though nothing went wrong: it rests, or waits for a place, a disk or others."""
+        ready = next((each for each in self.record.conditions if each.type == "Ready"), None)
+        if ready is None or ready.status == "True" or ready.reason == Reason.FETCHING:
+            return ""
+        return f"{ready.reason}: {ready.message}" if ready.message else ready.reason
 
     def as_json(self) -> dict[str, object]:
         """The view as plain values."""

@@ -159,6 +159,7 @@ def test_a_file_without_a_server_is_looked_for_in_the_overlay(root):
     [
         ([], "nothing says which file"),
         (["--url", "https://a.example/x"], "nothing says which file"),
+        (["--url", "https://a.example/x", "--size", "12", "--location", "de"], "--location chooses among the mirrors"),
         (["--url", "https://a.example/x", "--size", "12"], "neither `root` nor `sha256`"),
         (["--url", "https://a.example/x", "--size", "12", "--sha256", "ab"], "is not 64 hex digits"),
         (["--url", "ftp://a.example/x", "--size", "12", "--sha256", DIGEST], "is not an http:// or https:// URL"),

@@ -172,7 +172,7 @@ class TestText:
         """In one line each."""
         monkeypatch.setattr(render_timeline, "MARKS_SHOWN_MAX", 1)
         told = timeline_text(timeline_of(story, columns=40, lanes_max=1)).plain
-        assert "and 1 more peers" in told
+        assert "and 1 more peer\n" in told
         assert told.endswith("and 3 more")
 
 
@@ -221,6 +221,7 @@ class TestPage:
             "mark trouble", "mark rescue", "mark rebalanced", "mark over",
         ]  # fmt: skip
         assert {"area", "help", "good", "bad"} <= set(classes)
+        assert "4.0 MB from 1 peer, " in page
         for words in (
             "Completed; ran for 8s",
             "4.0 MB",
