@@ -5,8 +5,7 @@ path of a name.
 
 A folder is judged as a whole, because an album that somebody keeps together is one edition in one encoding: which of
 its files are which tracks (sources.soulseek.pairing), then whether all of it can be true (sources.soulseek.verdict).
-What
-is refused is refused with the reason that decided.
+What is refused is refused with the reason that decided.
 """
 
 from collections import Counter

@@ -13,7 +13,7 @@ from typing import Any
 from aioslsk.shares.manager import SharesManager
 from aioslsk.shares.model import SharedItem
 
-from reconciler.sources.soulseek.sharing import Mark, mark_of, offered_files, published_files
+from reconciler.sources.soulseek.sharing import FILES_MAX, Mark, mark_of, offered_files, published_files
 
 
 class Shares(SharesManager):
@@ -29,7 +29,9 @@ class Shares(SharesManager):
         found = await asyncio.to_thread(lambda: list(self._offered(root)))
         before = {(item.subdir, item.filename, item.modified): item for item in shared_directory.items}
         items = set()
-        for below, modified in found:
+        # Of all folders together: the process that holds them has a bound of its own.
+        others = sum(len(each.items) for each in self.shared_directories if each is not shared_directory)
+        for below, modified in found[: max(0, FILES_MAX - others)]:
             subdir, name = os.path.split(below)
             known = before.get((subdir, name, modified))
             items.add(known or SharedItem(shared_directory, subdir, name, modified))

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from reconciler.sources.soulseek import shares
 from reconciler.sources.soulseek.account import Account
 from reconciler.sources.soulseek.client import Client
 
@@ -52,6 +53,24 @@ def test_nothing_is_on_that_was_not_asked_for(monkeypatch, tmp_path):
         assert not settings.shares.directories
 
     run(test)
+
+
+def test_what_is_offered_is_bounded_over_all_folders(monkeypatch, tmp_path):
+    """Each of them alone would fit; a later look at one of them changes nothing."""
+    monkeypatch.setattr(shares, "FILES_MAX", 4)
+    folders = [tmp_path / name for name in ("a", "b")]
+    for folder in folders:
+        folder.mkdir()
+        for number in range(3):
+            (folder / f"{number}.flac").write_bytes(b"x")
+
+    async def test(client, _):
+        for each in client.shares.shared_directories * 2:
+            await client.shares.scan_directory_files(each)
+            assert len(each.items) <= 3
+        assert [len(each.items) for each in client.shares.shared_directories] == [3, 1]
+
+    run(test, shared=tuple(map(str, folders)))
 
 
 @pytest.mark.parametrize(("bytes_per_s", "limit"), [(0, 0), (1, 1), (1000, 1), (125_000, 123)])
