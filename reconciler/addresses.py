@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from reconciler.ids import PeerId, is_peer_id
 
-_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
+# Parts of 63 characters at most (RFC 1035 section 2.3.4): asked to resolve another one, Python raises UnicodeError.
+_NAME = re.compile(r"(?=[A-Za-z0-9].{0,253}\Z)([A-Za-z0-9-]{1,63}\.)*[A-Za-z0-9-]{0,62}[A-Za-z0-9]")
 _PORT = re.compile(r"0|[1-9][0-9]{0,4}")
 _PORT_MAX = 65_535
 

@@ -81,7 +81,7 @@ class Control:
             ) as response:
                 body = await _read(response, bytes_max, where) if response.status == _OK else b""
                 return Answer(status=response.status, body=body)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except (aiohttp.ClientError, OSError, TimeoutError, UnicodeError) as error:
             raise _meaning(error, where, self._timeout_s) from error
 
     async def close(self) -> None:
@@ -126,6 +126,8 @@ def _meaning(error: Exception, where: str, timeout_s: float) -> NoAnswerError:
     match error:
         case TimeoutError():
             message = f"{where} did not answer within {timeout_s:g} s"
+        case UnicodeError():
+            message = f"{where} cannot be reached: this is no host name"
         case aiohttp.ClientConnectorSSLError(os_error=WrongIdentityError() as wrong):
             code, message = "wrong identity", f"{where}: {wrong.strerror}"
         case aiohttp.ClientConnectorCertificateError():

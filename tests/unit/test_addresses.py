@@ -10,7 +10,7 @@ PEER = "abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLM_01"
 
 
 NO_PORT = ["", "host", "host:", "host:65536", "host:01", "host:-1"]
-NO_HOST = [":1", "-a:1", "a b:1", "a\n:1", "[]:1"]
+NO_HOST = [":1", "-a:1", "a b:1", "a\n:1", "[]:1", "a..b:1", "a.:1", f"{'a' * 64}.b:1", f"{'a.' * 127}a:1"]
 NO_IPV6 = ["::1:80", "[x]:1", "[dead]:1", "[1.2.3.4]:1", "[fe80::1%lo]:1"]
 
 
@@ -19,6 +19,12 @@ def test_what_is_no_address(text: str):
     """A host and a port, an IPv6 address in brackets."""
     with pytest.raises(ValueError, match=r"port|host"):
         parse_host_port(text)
+
+
+@pytest.mark.parametrize("host", ["a", "a-b.c", "192.0.2.1", "a" * 63 + ".b", "a." * 126 + "a"])
+def test_what_is_a_host(host: str):
+    """Parts of 1 to 63 characters between dots, 254 in all."""
+    assert parse_host_port(f"{host}:1").host == host
 
 
 def test_a_peer_that_listens_nowhere():

@@ -120,6 +120,17 @@ def test_what_a_peer_is_asked_about_is_worked_out_once_for_each_want():
     assert seconds(4000) < 8 * seconds(1000) + 0.05
 
 
+def test_a_host_that_cannot_be_is_a_trouble_of_that_peer():
+    """Python resolves no such name, and raises what is no error of a network."""
+
+    async def main():
+        async with source_of(at(1, host="a..b")) as source:
+            (trouble,) = await search(source, want(recording=RECORDING))
+            assert (trouble.code, trouble.message) == ("unreachable", "a..b:1 cannot be reached: this is no host name")
+
+    run(main())
+
+
 def test_an_offer_leads_to_its_bytes(index, holding):
     """Two prepared requests, sent raw on one pinned connection, bring the file."""
 
