@@ -1,14 +1,13 @@
-"""A real engine with its own database, library and lane process, and a server that sends one stream as a test wants.
+"""A real engine with its own database, library and lane process.
 
-Owns: building the engine as the daemon does, running one order, reading its events. Never: asserts.
+Owns: building the engine as the daemon does, running orders, reading their events. Never: asserts.
 """
 
 import asyncio
 import os
-import re
-import socket
-import threading
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
+
+from file_server import root_of_bytes
 
 from reconciler.clock import SystemClock
 from reconciler.engine.disk import Shelves
@@ -19,7 +18,7 @@ from reconciler.engine.pace import Patience
 from reconciler.engine.partfile import PartStore
 from reconciler.ids import JobId, TrackPosition
 from reconciler.library.index import LibraryIndex
-from reconciler.manifests.model import Constraints, JobType
+from reconciler.manifests.model import Constraints, JobType, UrlSource
 from reconciler.sources.base import ByteRequest, Endpoint, Etiquette, Offer, PeerKey, Variant, Want
 from reconciler.state.database import Database
 from reconciler.state.jobs import JobRecord, JobStore
@@ -29,54 +28,12 @@ from reconciler.traces.store import TraceStore
 
 JOB = JobId("01HRQ4GSX9K47J7M5FK7VW8B12")
 TIMEOUT_S = 240
-_RANGE = re.compile(rb"Range: bytes=(\d+)-(\d+)")
-
-
-class StreamServer:
-    """A plain server that stops sending a file at `stops_at` bytes until `go_on` is set; counts what it was asked."""
-
-    def __init__(self, data, *, stops_at=None):
-        self.data = data
-        self.stops_at = len(data) if stops_at is None else stops_at
-        self.go_on = threading.Event()
-        self.asked = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self):
-        self.go_on.set()
-        self._listener.close()
-
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection):
-        try:
-            with connection:
-                while head := connection.recv(65536):
-                    first, last = map(int, _RANGE.search(head).groups())
-                    self.asked.append((first, last))
-                    connection.sendall(
-                        b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes %d-%d/%d\r\nContent-Length: %d\r\n\r\n"
-                        % (first, last, len(self.data), last - first + 1)
-                    )
-                    until = max(first, min(last + 1, self.stops_at))
-                    connection.sendall(self.data[first:until])
-                    if until <= last:
-                        self.go_on.wait(TIMEOUT_S)
-                        connection.sendall(self.data[until : last + 1])
-        except OSError:
-            return
 
 
 class StreamSource:
-    """A source whose only peer sends one stream and knows no hash: Soulseek as the engine sees it, on plain sockets."""
+    """A source whose only peer sends `song` as one stream and knows no hash: Soulseek as the engine sees it, on plain
+    sockets.
+    """
 
     name = "stream"
     etiquette = Etiquette(requests_in_flight_max=1, sequential=True)
@@ -86,17 +43,21 @@ class StreamSource:
 
     async def search(self, wants):
         for want in wants:
+            size = len(self._server.files["song"])
             yield Offer(
                 position=want.position,
                 peer=PeerKey("stream:user"),
                 source="stream",
-                variant=Variant(root=None, claim="user.song", size=len(self._server.data), codec="FLAC", lossless=True),
+                variant=Variant(root=None, claim="user.song", size=size, codec="FLAC", lossless=True),
                 endpoint=Endpoint(host="127.0.0.1", port=self._server.port, tls=False),
                 target="/song",
             )
 
     async def chunk_hashes(self, offer):
         raise AssertionError("nobody asks for a list that was not offered")
+
+    async def close(self):
+        """Nothing is open."""
 
     def request(self, offer):
         return ByteRequest(endpoint=offer.endpoint, target=offer.target, headers=())
@@ -188,6 +149,27 @@ def closing(*parts):
             part.close()
 
 
+@asynccontextmanager
+async def running(folder, *sources, **engine):
+    """A rig whose engine runs; its database is open until it ends."""
+    rig = EngineRig(folder, *sources, **engine)
+    with closing(rig.database):
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(rig.engine.serve())
+            await rig.engine.ready()
+            yield rig
+            serving.cancel()
+        for source in sources:
+            await source.close()
+
+
 def recording_want(recording):
     """Look for a recording by its id alone."""
     return lambda position: Want(position=position, recording=recording)
+
+
+def url_want(server, name):
+    """Look for a file of a FileServer by its root, there."""
+    data = server.files[name]
+    root, sources = root_of_bytes(data), (UrlSource(url=server.url(name)),)
+    return lambda position: Want(position=position, root=root, size=len(data), sources=sources)

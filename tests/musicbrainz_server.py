@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
+from web_answers import answering
 
 BROWSE_DEFAULT, BROWSE_MAX = 25, 100
 ARTIST = "8ca01f46-53ac-4af2-8516-55a909c0905e"
@@ -206,13 +207,8 @@ class Catalogue:
 @asynccontextmanager
 async def serving(catalogue):
     """Serve a catalogue in the running loop; gives the base URL."""
-    server = web.Server(catalogue.answer)
-    listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/ws/2"
-    finally:
-        listening.close()
-        await server.shutdown()
+    async with answering(catalogue.answer) as port:
+        yield f"http://127.0.0.1:{port}/ws/2"
 
 
 @contextmanager

@@ -6,6 +6,7 @@ Owns: what several test packages need of it. Never: asserts.
 import asyncio
 import hashlib
 import itertools
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,11 +15,13 @@ from pathlib import Path
 from reconciler.clock import SystemClock
 from reconciler.ids import Mbid
 from reconciler.library.index import Holding, LibraryIndex
+from reconciler.manifests.model import OverlayPeerSource
 from reconciler.overlay.fairness import UploadLimits
 from reconciler.overlay.filehash import hash_file
 from reconciler.overlay.identity import NONCE_BYTES, Identity
 from reconciler.overlay.server import OverlayServer
 from reconciler.overlay.tls import PinnedContext
+from reconciler.sources.overlay import OverlaySource
 
 SERVER = Identity.generate(b"server".ljust(32))
 CLIENT = Identity.generate(b"client".ljust(32))
@@ -43,28 +46,33 @@ def fresh_nonce(count: int = NONCE_BYTES) -> bytes:
 def hold(index: LibraryIndex, path: Path, data: bytes, *, recording: Mbid | None = RECORDING) -> Holding:
     """Write a file and index it."""
     path.write_bytes(data)
-    with path.open("rb") as file:
-        hashes = hash_file(file.fileno(), len(data))
+    holding = holding_of(path, recording=recording, added_at=1_790_000_000.0)
+    index.add(holding)
+    return holding
+
+
+def holding_of(path: Path, *, recording: Mbid | None, duration_ms: int = 242_000, added_at: float) -> Holding:
+    """What an index says of the file at `path`, as a FLAC that is so long."""
     status = path.stat()
-    holding = Holding(
+    with path.open("rb") as file:
+        hashes = hash_file(file.fileno(), status.st_size)
+    return Holding(
         root=hashes.root,
-        size=len(data),
+        size=status.st_size,
         recording=recording,
         path=str(path),
         codec="FLAC",
         container="flac",
         lossless=True,
         bitrate_bps=912_000,
-        duration_ms=242_000,
+        duration_ms=duration_ms,
         sha256=hashes.sha256,
         device=status.st_dev,
         inode=status.st_ino,
         mtime_ns=status.st_mtime_ns,
         chunk_hashes=b"".join(hashes.chunk_hashes),
-        added_at=1_790_000_000.0,
+        added_at=added_at,
     )
-    index.add(holding)
-    return holding
 
 
 @asynccontextmanager
@@ -139,6 +147,16 @@ class RawClient:
 def signature(who: Identity, method: str, target: str) -> str:
     """A good Authorization header for SERVER, never used before."""
     return who.authorization(SERVER.id, method, target, unix_s=int(SystemClock().wall()), nonce=fresh_nonce())
+
+
+def overlay_source(*peers: OverlayPeerSource, timeout_s: float = 10) -> OverlaySource:
+    """The source as CLIENT, with these static peers."""
+    return OverlaySource(identity=CLIENT, peers=peers, clock=SystemClock(), entropy=os.urandom, timeout_s=timeout_s)
+
+
+def at(port: int, *, identity: Identity = SERVER, host: str = "127.0.0.1") -> OverlayPeerSource:
+    """Where a peer is, as a manifest says it."""
+    return OverlayPeerSource(peer=identity.id, host=host, port=port)
 
 
 def with_client(index, talk, **options):

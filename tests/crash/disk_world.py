@@ -10,6 +10,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from file_server import chunk_hashes, root_of_bytes
+
 from reconciler.engine.disk import JobDisk, Shelves
 from reconciler.engine.events import (
     CancelRead,
@@ -43,7 +45,7 @@ from reconciler.engine.runner import EventStamp
 from reconciler.ids import ChunkIndex, JobId, Root, TrackPosition
 from reconciler.library.index import LibraryIndex
 from reconciler.manifests.model import Constraints, JobType
-from reconciler.overlay.merkle import chunk_count, chunk_hash, chunk_size, root_of
+from reconciler.overlay.merkle import chunk_count, chunk_hash, chunk_size
 from reconciler.sources.base import Endpoint, Etiquette, Offer, PeerKey, Variant, Want
 from reconciler.state.database import Database
 from reconciler.state.jobs import JobStore
@@ -117,9 +119,8 @@ class DiskWorld:
 
     def variant(self, position):
         """The only variant of a track."""
-        data = memoryview(content(position, self.sizes[position - 1]))
-        hashes = [chunk_hash(view, file_size=len(data)) for view in _chunks(data)]
-        return Variant(root=Root(root_of(hashes, file_size=len(data))), size=len(data), container="bin")
+        data = content(position, self.sizes[position - 1])
+        return Variant(root=Root(root_of_bytes(data)), size=len(data), container="bin")
 
     def order(self):
         """The job: every track that is not recorded as published."""
@@ -297,8 +298,7 @@ class _Run:
         )
 
     def _chunk_list(self, offer):
-        data = memoryview(content(offer.position, offer.variant.size))
-        raw = b"".join(chunk_hash(view, file_size=len(data)) for view in _chunks(data))
+        raw = b"".join(chunk_hashes(content(offer.position, offer.variant.size)))
         return ChunkListArrived(position=offer.position, peer=offer.peer, variant_id=offer.variant.id, raw=raw)
 
     def _read(self, command):
@@ -339,7 +339,3 @@ class _Run:
             bytes_received=len(view),
             duration_s=0.001,
         )
-
-
-def _chunks(data):
-    return [data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES)]

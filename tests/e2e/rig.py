@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from e2e.forked import run_forked
+from overlay_world import holding_of
 
 from reconciler.cli.demo_peer import __name__ as peer_module
 from reconciler.ids import JobId
-from reconciler.library.index import Holding, LibraryIndex
-from reconciler.overlay.filehash import hash_file
+from reconciler.library.index import LibraryIndex
 from reconciler.state.database import Database
 from reconciler.traces.reading import TraceReader
 
@@ -49,34 +49,14 @@ def events_of(root, state):
 
 
 def stock(folder, path, *, recording=None, duration_ms=10_000):
-    """Make a peer's state folder whose index offers the file at `path` as so long a FLAC; gives the file's hashes."""
-    with path.open("rb") as file:
-        hashes = hash_file(file.fileno(), path.stat().st_size)
-    found = path.stat()
+    """Make a peer's state folder whose index offers the file at `path` as so long a FLAC; gives what it says of it."""
+    holding = holding_of(path, recording=recording, duration_ms=duration_ms, added_at=path.stat().st_mtime)
     database = Database.open(folder / "reconciler.db")
     try:
-        LibraryIndex(database).add(
-            Holding(
-                root=hashes.root,
-                size=found.st_size,
-                recording=recording,
-                path=str(path),
-                codec="FLAC",
-                container="flac",
-                lossless=True,
-                bitrate_bps=800_000,
-                duration_ms=duration_ms,
-                sha256=hashes.sha256,
-                device=found.st_dev,
-                inode=found.st_ino,
-                mtime_ns=found.st_mtime_ns,
-                chunk_hashes=b"".join(hashes.chunk_hashes),
-                added_at=found.st_mtime,
-            )
-        )
+        LibraryIndex(database).add(holding)
     finally:
         database.close()
-    return hashes
+    return holding
 
 
 @contextmanager

@@ -4,13 +4,11 @@ import asyncio
 import threading
 from dataclasses import replace
 
-from engine_rig import JOB, EngineRig, closing
-from file_server import FileServer, root_of_bytes
+from engine_rig import JOB, closing, running, url_want
+from file_server import FileServer
 
 from reconciler.engine.disk import JobDisk
 from reconciler.engine.pace import Patience, RescuePolicy
-from reconciler.manifests.model import UrlSource
-from reconciler.sources.base import Want
 from reconciler.sources.http import HttpSource
 from reconciler.state.jobs import JobStore
 
@@ -33,27 +31,18 @@ def test_a_file_that_was_adopted_under_the_order_before_is_adopted_again(tmp_pat
     server = FileServer({"a.bin": DATA})
 
     async def main():
-        source = HttpSource(timeout_s=60.0)
-        rig = EngineRig(tmp_path, source, patience=Patience(stall_timeout_s=60.0, rescue=RescuePolicy()))
-        sources = (UrlSource(url=server.url("a.bin")),)
-        wanted = rig.order_of(
-            lambda position: Want(position=position, root=root_of_bytes(DATA), size=len(DATA), sources=sources), "a.bin"
-        )
-        async with asyncio.TaskGroup() as tasks:
-            engine = tasks.create_task(rig.engine.serve())
-            await rig.engine.ready()
+        patience = Patience(stall_timeout_s=60.0, rescue=RescuePolicy())
+        async with running(tmp_path, HttpSource(timeout_s=60.0), patience=patience) as rig:
+            wanted = rig.order_of(url_want(server, "a.bin"), "a.bin")
             await rig.fetch(wanted)
             await rig.engine.start(replace(wanted, generation=2))
             await asyncio.to_thread(reached.wait, 60)
             await rig.engine.start(replace(wanted, generation=3))
             go_on.set()
             (ended,) = await rig.ended(JOB)
-            engine.cancel()
-        await source.close()
-        return rig, ended
+            return ended, JobStore(rig.database).artifacts(JOB, 3)
 
     with closing(server):
-        rig, ended = asyncio.run(main())
+        ended, artifacts = asyncio.run(main())
     assert (ended.outcome, ended.generation) == ("completed", 3)
-    assert [artifact.generation for artifact in JobStore(rig.database).artifacts(JOB, 3)] == [3]
-    rig.database.close()
+    assert [artifact.generation for artifact in artifacts] == [3]

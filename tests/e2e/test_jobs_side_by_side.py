@@ -4,14 +4,12 @@ import asyncio
 import time
 
 import pytest
-from engine_rig import EngineRig, closing
-from file_server import FileServer, root_of_bytes
+from engine_rig import closing, running, url_want
+from file_server import FileServer
 from overlay_world import content
 
 from reconciler.engine.pace import Patience, RescuePolicy
 from reconciler.ids import JobId
-from reconciler.manifests.model import UrlSource
-from reconciler.sources.base import Want
 from reconciler.sources.http import HttpSource
 
 PATIENCE = Patience(stall_timeout_s=10.0, rescue=RescuePolicy())
@@ -31,18 +29,12 @@ def test_four_jobs_of_one_server_all_complete_within_the_cap(tmp_path, cap):
 
     async def main():
         source = HttpSource(timeout_s=5.0)
-        rig = EngineRig(tmp_path, source, patience=PATIENCE, bandwidth_bytes_per_s=cap)
-        async with asyncio.TaskGroup() as tasks:
-            engine = tasks.create_task(rig.engine.serve())
-            await rig.engine.ready()
+        async with running(tmp_path, source, patience=PATIENCE, bandwidth_bytes_per_s=cap) as rig:
             began = time.monotonic()
             for number in range(4):
                 await rig.engine.start(order_of(rig, server, number))
             ended = await rig.ended(*map(job_id, range(4)))
-            seconds = time.monotonic() - began
-            engine.cancel()
-        await source.close()
-        return rig, ended, seconds
+            return rig, ended, time.monotonic() - began
 
     with closing(server):
         rig, ended, seconds = asyncio.run(main())
@@ -54,17 +46,9 @@ def test_four_jobs_of_one_server_all_complete_within_the_cap(tmp_path, cap):
     if cap:
         # What may come before it is paid for: the burst and one request.
         assert seconds >= (4 * 1_500_000 - 0.1 * RATE - 0.25 * RATE) / RATE
-    rig.database.close()
 
 
 def order_of(rig, server, number):
     """An order for one of the files, each with another priority."""
     name = f"{number}.bin"
-    data = FILES[name]
-    sources = (UrlSource(url=server.url(name)),)
-    return rig.order_of(
-        lambda position: Want(position=position, root=root_of_bytes(data), size=len(data), sources=sources),
-        name,
-        job_id=job_id(number),
-        priority=25 * number,
-    )
+    return rig.order_of(url_want(server, name), name, job_id=job_id(number), priority=25 * number)

@@ -75,8 +75,8 @@ class First(FileServer):
         self._other = other
         super().__init__(files)
 
-    def _answer(self, connection, head):
-        super()._answer(connection, head)
+    def answer(self, connection, head):
+        super().answer(connection, head)
         self._other.gate.set()
 
 

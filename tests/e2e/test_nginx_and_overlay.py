@@ -73,15 +73,15 @@ def test_nginx_and_an_overlay_peer_fill_one_file(tmp_path):
     (tmp_path / "www").mkdir()
     original = tmp_path / "www" / "interview.bin"
     original.write_bytes(random.Random(7).randbytes(6_000_000))
-    hashes = stock(tmp_path / "peer", original)
+    held = stock(tmp_path / "peer", original)
     root, state = tmp_path / "root", tmp_path / "state"
     run("init", "--root", root, check=0)
     with nginx(tmp_path, rate="3m") as port, peer(tmp_path / "peer", upload_kbps=24_000) as address:
-        text = MANIFEST.format(size=6_000_000, root=hashes.root, port=port, address=address)
+        text = MANIFEST.format(size=6_000_000, root=held.root, port=port, address=address)
         (root / "jobs" / "active" / "talk.yml").write_text(text)
         run("run", "--once", "--root", root, "--state", state, check=0)
     published = root / "library" / "talks" / "interview.bin"
-    assert hashlib.sha256(published.read_bytes()).hexdigest() == hashes.sha256
+    assert hashlib.sha256(published.read_bytes()).hexdigest() == held.sha256
     received = [event for event in events_of(root, state) if event.type == "ChunkReceived" and not event.is_error]
     assert {event.source for event in received} == {"http", "overlay"}
     assert {event.action for event in received} == {"verified"}

@@ -45,17 +45,17 @@ class Folder:
 
     def _file(self, path, seed):
         path.write_bytes(random.Random(seed).randbytes(self.size))
-        hashes = stock(self.honest, path)
+        held = stock(self.honest, path)
         stock(self.liar, path)
         wrong = path.with_suffix(".wrong")
         wrong.write_bytes(bytes(self.size))
         found = wrong.stat()
         database = Database.open(self.liar / "reconciler.db")
-        row = (str(wrong), found.st_dev, found.st_ino, found.st_mtime_ns, hashes.root)
+        row = (str(wrong), found.st_dev, found.st_ino, found.st_mtime_ns, held.root)
         change = "UPDATE holdings SET path = ?, device = ?, inode = ?, mtime_ns = ? WHERE root = ?"
         database.write(lambda connection: connection.execute(change, row)).result()
         database.close()
-        return hashes.root
+        return held.root
 
     def want(self, number, *addresses):
         """Write a manifest that names these peers as sources."""

@@ -4,8 +4,8 @@ import hashlib
 import subprocess
 
 import pytest
+from e2e.rig import command, events_of, eventually, run
 from overlay_world import content
-from rig import command, events_of, eventually, run
 from soulseek_rig import SoulseekRig, free_port, until
 from soulseek_server import SoulseekServer
 

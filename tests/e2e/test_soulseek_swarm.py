@@ -7,8 +7,8 @@ import sqlite3
 import subprocess
 
 import pytest
+from e2e.rig import command, events_of, eventually, peer, stock
 from overlay_world import content
-from rig import command, events_of, eventually, peer, stock
 from soulseek_rig import Nicotine, SoulseekRig, free_port, nicotine_folder
 from soulseek_server import SoulseekServer
 

@@ -44,13 +44,13 @@ FILE = "    - {{path: {name}, size: {size}, root: {root}, sources: [{{overlay: {
 class World:
     """A daemon over a root folder whose jobs another machine has, too."""
 
-    def __init__(self, folder, address, hashes):
+    def __init__(self, folder, address, held):
         self.root, self.state = folder / "root", folder / "state"
         self.there = folder / "other"
-        self._address, self._hashes = address, hashes
+        self._address, self._held = address, held
 
     def manifest(self, job, names):
-        files = [FILE.format(name=n, size=FILE_BYTES, root=self._hashes[n].root, address=self._address) for n in names]
+        files = [FILE.format(name=n, size=FILE_BYTES, root=self._held[n].root, address=self._address) for n in names]
         return MANIFEST.format(job=job, files="\n".join(files))
 
     @contextlib.contextmanager
@@ -101,14 +101,14 @@ def world(tmp_path_factory):
     # More often than the default of 15 s: the more writes, the more chances to lose an edit.
     (folder / "root" / "reconciler.yml").write_text("status: {interval_seconds: 2}\n")
     dice = random.Random(3)
-    hashes = {}
+    held = {}
     (folder / "originals").mkdir()
     for name in NAMES:
         path = folder / "originals" / name
         path.write_bytes(dice.randbytes(FILE_BYTES))
-        hashes[name] = stock(folder / "peer", path)
+        held[name] = stock(folder / "peer", path)
     with peer(folder / "peer", upload_kbps=PEER_KBPS) as address:
-        yield World(folder, address, hashes)
+        yield World(folder, address, held)
 
 
 @pytest.fixture(scope="module")

@@ -1,26 +1,20 @@
 """Jobs that want the same bytes, in a real engine over real sockets: they cross the wire once."""
 
 import asyncio
-import os
 import signal
 import subprocess
-from contextlib import asynccontextmanager
 
 import pytest
 from e2e.rig import command, eventually
 from e2e.rig import run as run_command
-from engine_rig import EngineRig, closing, recording_want
+from engine_rig import closing, recording_want, running, url_want
 from file_server import FileServer, chunk_hashes, root_of_bytes
-from overlay_world import CLIENT, RECORDING, SERVER, content, hold, serving
+from overlay_world import RECORDING, at, content, hold, overlay_source, serving
 
-from reconciler.clock import SystemClock
 from reconciler.engine.pace import Patience, RescuePolicy
 from reconciler.ids import JobId
 from reconciler.library.index import LibraryIndex
-from reconciler.manifests.model import OverlayPeerSource, UrlSource
-from reconciler.sources.base import Want
 from reconciler.sources.http import HttpSource
-from reconciler.sources.overlay import OverlaySource
 from reconciler.state.database import Database
 
 PATIENCE = Patience(stall_timeout_s=20.0, rescue=RescuePolicy())
@@ -37,24 +31,9 @@ def server():
         yield made
 
 
-def url_want(server):
-    """Look for the song by its root, at the server."""
-    sources = (UrlSource(url=server.url("song")),)
-    return lambda position: Want(position=position, root=ROOT, size=len(DATA), sources=sources)
-
-
-@asynccontextmanager
-async def engine_over(tmp_path, *sources):
+def engine_over(tmp_path, *sources):
     """A rig whose engine runs."""
-    rig = EngineRig(tmp_path, *sources, patience=PATIENCE)
-    async with asyncio.TaskGroup() as tasks:
-        engine = tasks.create_task(rig.engine.serve())
-        await rig.engine.ready()
-        yield rig
-        engine.cancel()
-    for source in sources:
-        await source.close()
-    rig.database.close()
+    return running(tmp_path, *sources, patience=PATIENCE)
 
 
 def shares(progress):
@@ -85,8 +64,8 @@ def test_the_second_job_copies_what_the_first_has_published(tmp_path, server):
 
     async def main():
         async with engine_over(tmp_path, HttpSource(timeout_s=5.0)) as rig:
-            first = rig.order_of(url_want(server), "one.bin", job_id=FIRST)
-            second = rig.order_of(url_want(server), "two.bin", job_id=SECOND)
+            first = rig.order_of(url_want(server, "song"), "one.bin", job_id=FIRST)
+            second = rig.order_of(url_want(server, "song"), "two.bin", job_id=SECOND)
             await together(rig, first, second)
             assert shares(rig.engine.progress(SECOND)) == f"shares the transfer of job {FIRST}, track 1"
             server.gate.set()
@@ -109,7 +88,7 @@ def test_a_job_that_comes_later_copies_what_is_published(tmp_path, server):
         async with engine_over(tmp_path, HttpSource(timeout_s=5.0)) as rig:
             server.gate.set()
             for job_id, name in ((FIRST, "one.bin"), (SECOND, "two.bin")):
-                ended = await rig.fetch(rig.order_of(url_want(server), name, job_id=job_id))
+                ended = await rig.fetch(rig.order_of(url_want(server, "song"), name, job_id=job_id))
                 assert ended.outcome == "completed"
             return rig.library
 
@@ -124,7 +103,7 @@ def test_two_tracks_of_one_job_are_twins_too(tmp_path, server):
     async def main():
         async with engine_over(tmp_path, HttpSource(timeout_s=5.0)) as rig:
             server.gate.set()
-            ended = await rig.fetch(rig.order_of(url_want(server), "one.bin", "two.bin", job_id=FIRST))
+            ended = await rig.fetch(rig.order_of(url_want(server, "song"), "one.bin", "two.bin", job_id=FIRST))
             return ended, rig.library
 
     ended, library = run(main)
@@ -138,8 +117,8 @@ def test_when_the_first_is_stopped_the_second_has_its_part(tmp_path, server):
 
     async def main():
         async with engine_over(tmp_path, HttpSource(timeout_s=5.0)) as rig:
-            first = rig.order_of(url_want(server), "one.bin", job_id=FIRST)
-            second = rig.order_of(url_want(server), "two.bin", job_id=SECOND)
+            first = rig.order_of(url_want(server, "song"), "one.bin", job_id=FIRST)
+            second = rig.order_of(url_want(server, "song"), "two.bin", job_id=SECOND)
             await together(rig, first, second)
             await rig.engine.stop(FIRST)
             server.gate.set()
@@ -166,8 +145,8 @@ def test_when_the_first_cannot_publish_the_second_does_without_a_request(tmp_pat
 
     async def main():
         async with engine_over(tmp_path, HttpSource(timeout_s=5.0)) as rig:
-            first = rig.order_of(url_want(server), "folder/one.bin", job_id=FIRST)
-            second = rig.order_of(url_want(server), "two.bin", job_id=SECOND)
+            first = rig.order_of(url_want(server, "song"), "folder/one.bin", job_id=FIRST)
+            second = rig.order_of(url_want(server, "song"), "two.bin", job_id=SECOND)
             await together(rig, first, second)
             (rig.library / "folder").write_text("in the way")
             server.gate.set()
@@ -186,20 +165,17 @@ def test_jobs_that_find_the_same_root_in_the_overlay_are_twins(tmp_path):
     hold(LibraryIndex(peers), tmp_path / "peer" / "song.flac", DATA)
 
     async def main():
-        async with serving(LibraryIndex(peers)) as port:
-            peer = OverlayPeerSource(peer=SERVER.id, host="127.0.0.1", port=port)
-            overlay = OverlaySource(
-                identity=CLIENT, peers=(peer,), clock=SystemClock(), entropy=os.urandom, timeout_s=5.0
-            )
-            async with engine_over(tmp_path, overlay) as rig:
-                orders = [
-                    rig.order_of(recording_want(RECORDING), f"{job_id}.bin", job_id=job_id)
-                    for job_id in (FIRST, SECOND)
-                ]
-                for order in orders:
-                    await rig.engine.start(order)
-                ended = await rig.ended(FIRST, SECOND)
-                return ended, [*rig.events(FIRST), *rig.events(SECOND)], rig.library
+        async with (
+            serving(LibraryIndex(peers)) as port,
+            engine_over(tmp_path, overlay_source(at(port), timeout_s=5.0)) as rig,
+        ):
+            orders = [
+                rig.order_of(recording_want(RECORDING), f"{job_id}.bin", job_id=job_id) for job_id in (FIRST, SECOND)
+            ]
+            for order in orders:
+                await rig.engine.start(order)
+            ended = await rig.ended(FIRST, SECOND)
+            return ended, [*rig.events(FIRST), *rig.events(SECOND)], rig.library
 
     ended, events, library = run(main)
     peers.close()

@@ -8,6 +8,7 @@ import socket
 import threading
 
 import pytest
+from file_server import RequestServer, chunk_hashes
 
 from reconciler.clock import SystemClock
 from reconciler.engine.events import ChunkArrived, PeerConnected, TransferEnded, TransferFailed, TransferId
@@ -18,7 +19,7 @@ from reconciler.engine.lanes import Lanes
 from reconciler.engine.partfile import PartName, PartStore
 from reconciler.ids import ChunkIndex, JobId, TrackPosition
 from reconciler.overlay.identity import Identity
-from reconciler.overlay.merkle import chunk_count, chunk_hash, chunk_size
+from reconciler.overlay.merkle import chunk_count, chunk_size
 from reconciler.overlay.tls import server_context
 from reconciler.sources.base import ByteRequest, Endpoint
 
@@ -26,22 +27,19 @@ SIZE = 1_500_000
 CHUNK = chunk_size(SIZE)
 COUNT = chunk_count(SIZE)
 DATA = (b"abcdefgh" * 40_000 + bytes(range(256)) * 6000)[:SIZE]
-HASHES = tuple(chunk_hash(memoryview(DATA)[n * CHUNK : (n + 1) * CHUNK], file_size=SIZE) for n in range(COUNT))
+HASHES = chunk_hashes(DATA)
 JOB = JobId("01HRQ4GSX9K47J7M5FK7VW8B12")
 RANGE = re.compile(rb"Range: bytes=(\d+)-(\d+)")
 
 
-class Server:
-    """Answers range requests over plain sockets; `answer` may be replaced by a test."""
+class Server(RequestServer):
+    """Answers range requests; `send` may be replaced by a test."""
 
     def __init__(self, context=None):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.context = context
         self.connections = 0
         self.requests = []
-        self.answer = self.good
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.send = self.good
+        super().__init__(context)
 
     def good(self, connection, first, last):
         self.send_head(connection, first, last)
@@ -55,35 +53,15 @@ class Server:
             % (first, last, SIZE, last - first + 1)
         )
 
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+    def _serve(self, plain):
+        self.connections += 1
+        super()._serve(plain)
 
-    def _serve(self, connection):
-        try:
-            with connection if self.context is None else self.context.wrap_socket(connection, server_side=True) as wire:
-                buffered = b""
-                while True:
-                    while b"\r\n\r\n" not in buffered:
-                        data = wire.recv(65536)
-                        if not data:
-                            return
-                        buffered += data
-                    head, _, buffered = buffered.partition(b"\r\n\r\n")
-                    self.requests.append(head)
-                    first, last = map(int, RANGE.search(head).groups())
-                    if not self.answer(wire, first, last):
-                        return
-        except OSError:
-            return
-
-    def close(self):
-        self.listener.close()
+    def answer(self, connection, head):
+        self.requests.append(head)
+        first, last = map(int, RANGE.search(head).groups())
+        if not self.send(connection, first, last):
+            raise ConnectionAbortedError
 
 
 class Rig:
@@ -191,7 +169,7 @@ def test_a_wrong_chunk_is_reported_and_not_written(rig, server):
         connection.sendall(body)
         return True
 
-    server.answer = lie
+    server.send = lie
     rig.read(1, 0, 1)
     verdicts = [event.matches for event in rig.until_ended(1) if isinstance(event, ChunkArrived)]
     assert verdicts == [False, True]
@@ -242,7 +220,7 @@ def silent(connection, first, last):
 )
 def test_each_way_to_fail_has_its_code(tmp_path, server, make, answer, code):
     """What went wrong decides what is done about it."""
-    server.answer = answer
+    server.send = answer
     rig = Rig(tmp_path, server, make=make, stall_timeout_s=0.3)
     rig.read(1, 0, 0)
     *_, failed = rig.until_ended(1)
@@ -272,7 +250,7 @@ def test_a_closed_connection_between_answers_is_nobodys_fault(rig, server):
         server.good(connection, first, last)
         return False
 
-    server.answer = once
+    server.send = once
     rig.read(1, 0, 0)
     rig.until_ended(1)
     rig.read(2, 1, 1)
@@ -295,7 +273,7 @@ def test_cancelling_ends_a_transfer_that_hangs(rig, server):
             return False
         return server.good(connection, first, last)
 
-    server.answer = hang
+    server.send = hang
     rig.read(1, 0, 0)
     assert reached.wait(60)
     rig.lanes.cancel(Tag(job_id=JOB, transfer=TransferId(1)))
@@ -326,7 +304,7 @@ def test_a_request_behind_another_is_sent_before_the_last_byte_and_no_sooner(rig
         connection.sendall(DATA[last + 1 - 10 : last + 1])
         return True
 
-    server.answer = watch
+    server.send = watch
     rig.read(1, 0, COUNT - 2)
     rig.read(2, COUNT - 1, COUNT - 1)
     rig.until_ended(1, 2)
@@ -343,7 +321,7 @@ def test_cancelling_what_was_sent_behind_another_ends_only_itself(rig, server):
             go_on.wait(60)
         return server.good(connection, first, last)
 
-    server.answer = slow
+    server.send = slow
     for transfer in (1, 2, 3):
         rig.read(transfer, transfer - 1, transfer - 1)
     assert reached.wait(60)
@@ -376,7 +354,7 @@ def test_cancelling_what_has_just_come_blames_nobody_for_what_was_sent_behind_it
                 rig.lanes.cancel(event.tag)
                 aborted.set()
 
-    server.answer = third_after_the_abort
+    server.send = third_after_the_abort
     rig.lanes.close()
     rig.lanes = Lanes(post=cancel_when_it_came, clock=SystemClock(), stall_timeout_s=2.0)
     rig.lanes.attach(rig.part, str(rig.path), SIZE)
@@ -452,7 +430,7 @@ def test_over_tls_another_key_gets_no_request(tmp_path, tls_server, make):
 
 def test_over_tls_silence_is_a_stall(tmp_path, tls_server):
     """The stall timeout holds inside TLS too."""
-    tls_server.answer = silent
+    tls_server.send = silent
     rig = Rig(tmp_path, tls_server, pin=tls_server.identity.id, stall_timeout_s=0.3)
     rig.read(1, 0, 0)
     *_, failed = rig.until_ended(1)

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
+from web_answers import answering
 
 from reconciler.errors import PeerError
 from reconciler.ids import Root, Sha256, TrackPosition
@@ -105,13 +106,8 @@ async def plain_server(files: dict[str, object]):
             return web.Response(status=found, headers={"Location": "/list"}, text="x" * 200)
         return web.Response(body=found)
 
-    server = web.Server(answer)
-    listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
-    try:
-        yield listening.sockets[0].getsockname()[1], asked
-    finally:
-        listening.close()
-        await server.shutdown(0.1)
+    async with answering(answer) as port:
+        yield port, asked
 
 
 def fetch(files: dict[str, object], make_want):

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import socket
 import time
 from contextlib import asynccontextmanager
@@ -16,10 +15,13 @@ from overlay_world import (
     RECORDING,
     SERVER,
     RawClient,
+    at,
     content,
     hold,
+    overlay_source,
     serving,
 )
+from web_answers import answering
 
 from reconciler.clock import SystemClock
 from reconciler.errors import PeerError
@@ -57,15 +59,11 @@ def holding(index, tmp_path):
 @asynccontextmanager
 async def source_of(*peers: OverlayPeerSource, timeout_s: float = 10):
     """A source with these static peers."""
-    source = OverlaySource(identity=CLIENT, peers=peers, clock=SystemClock(), entropy=os.urandom, timeout_s=timeout_s)
+    source = overlay_source(*peers, timeout_s=timeout_s)
     try:
         yield source
     finally:
         await source.close()
-
-
-def at(port: int, *, identity=SERVER, host: str = "127.0.0.1") -> OverlayPeerSource:
-    return OverlayPeerSource(peer=identity.id, host=host, port=port)
 
 
 def want(position: int = 1, **values) -> Want:
@@ -324,14 +322,8 @@ async def listening(answer, *, identity=SERVER):
     async def respond(request: web.BaseRequest) -> web.StreamResponse:
         return answer(request)
 
-    server = web.Server(respond)
-    context = server_context(identity, unix_s=SystemClock().wall())
-    served = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0, ssl=context)
-    try:
-        yield served.sockets[0].getsockname()[1]
-    finally:
-        served.close()
-        await server.shutdown(0.1)
+    async with answering(respond, context=server_context(identity, unix_s=SystemClock().wall())) as port:
+        yield port
 
 
 def saying(*, have: HaveAnswer | web.Response | None = None, others: dict[str, web.Response | bytes] | None = None):
@@ -506,15 +498,10 @@ def test_the_questions_name_only_what_is_wanted():
         return web.Response(body=HaveAnswer(recordings={}, roots={}).write())
 
     async def main():
-        server = web.Server(respond)
         context = server_context(SERVER, unix_s=SystemClock().wall())
-        served = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0, ssl=context)
-        port = served.sockets[0].getsockname()[1]
-        async with source_of(at(port)) as source:
+        async with answering(respond, context=context) as port, source_of(at(port)) as source:
             wants = [want(number, recording=RECORDING, root=ROOT, size=SIZE) for number in range(1, 5)]
             assert await search(source, *wants) == []
-        served.close()
-        await server.shutdown(0.1)
 
     run(main())
     assert questions == [HaveQuestion(recordings=(RECORDING,), roots=(ROOT,))]

@@ -1,25 +1,24 @@
 """What sources.base asks of a source, of each of them alike: web servers, overlay peers, Soulseek users."""
 
 import asyncio
-import os
 import socket
 from contextlib import asynccontextmanager
 from dataclasses import FrozenInstanceError, dataclass
 
 import pytest
 from aiohttp import web
-from overlay_world import CLIENT, NOBODYS_RECORDING, RECORDING, SERVER, content, hold, serving
+from overlay_world import NOBODYS_RECORDING, RECORDING, at, content, hold, overlay_source, serving
 from soulseek_files import NetworkInMemory, shared_file
+from web_answers import answering
 
 from reconciler.clock import SystemClock
 from reconciler.errors import PeerError
 from reconciler.ids import Sha256, TrackPosition
 from reconciler.library.index import LibraryIndex
-from reconciler.manifests.model import OverlayPeerSource, SoulseekSource, UrlSource
+from reconciler.manifests.model import SoulseekSource, UrlSource
 from reconciler.overlay.merkle import HASH_BYTES, chunk_count
 from reconciler.sources.base import Offer, PeerTrouble, Rejection, Source, Want, Words
 from reconciler.sources.http import HttpSource
-from reconciler.sources.overlay import OverlaySource
 from reconciler.sources.soulseek import source as soulseek
 from reconciler.sources.soulseek.ledger import Ledger
 from reconciler.sources.soulseek.matching import match
@@ -51,28 +50,21 @@ class Scene:
 async def web_servers(_):
     """A server that has a file and no chunk list."""
 
-    async def send(_):
-        return web.Response(body=bytes(SIZE))
+    async def send(request):
+        return web.Response(body=bytes(SIZE)) if request.path == "/a.bin" else web.Response(status=404)
 
-    app = web.Application()
-    app.router.add_get("/a.bin", send)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = site._server.sockets[0].getsockname()[1]
-    source = HttpSource(timeout_s=5)
     named = {"position": TrackPosition(3), "sha256": SHA256, "size": SIZE}
-    try:
-        yield Scene(
-            source=source,
-            there=Want(sources=(UrlSource(url=f"http://127.0.0.1:{port}/a.bin"),), **named),
-            not_there=Want(**named),
-            troubled=(Want(sources=(UrlSource(url="http://h:0/a"),), **named),),
-        )
-    finally:
-        await source.close()
-        await runner.cleanup()
+    async with answering(send) as port:
+        source = HttpSource(timeout_s=5)
+        try:
+            yield Scene(
+                source=source,
+                there=Want(sources=(UrlSource(url=f"http://127.0.0.1:{port}/a.bin"),), **named),
+                not_there=Want(**named),
+                troubled=(Want(sources=(UrlSource(url="http://h:0/a"),), **named),),
+            )
+        finally:
+            await source.close()
 
 
 @asynccontextmanager
@@ -83,9 +75,8 @@ async def overlay_peers(database):
     with socket.create_server(("127.0.0.1", 0)) as probe:
         silent = probe.getsockname()[1]
     async with serving(index) as port:
-        peer = OverlayPeerSource(peer=SERVER.id, host="127.0.0.1", port=port)
-        source = OverlaySource(identity=CLIENT, peers=(peer,), clock=SystemClock(), entropy=os.urandom, timeout_s=5)
-        dead = (OverlayPeerSource(peer=SERVER.id, host="127.0.0.1", port=silent),)
+        source = overlay_source(at(port), timeout_s=5)
+        dead = (at(silent),)
         try:
             yield Scene(
                 source=source,
