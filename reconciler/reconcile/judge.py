@@ -39,6 +39,7 @@ from reconciler.reconcile.verdict import (
     decision,
     failed,
     halted,
+    is_retry_due,
     ran_since_s,
     rest_of,
     rest_outcome,
@@ -131,8 +132,8 @@ def _not_fetching(job: Job, progress: JobProgress | None) -> Decision:
         return _completed(job, forget)
     if progress is not None:
         return _after_engine(job, progress, forget)
-    retry_at = job.record.retry_at
-    if job.record.state is JobState.FAILED and (retry_at is None or retry_at > job.moment.now_unix_s):
+    retry_at, retry = job.record.retry_at, job.manifest.directives.retry
+    if job.record.state is JobState.FAILED and (retry_at is None or not is_retry_due(retry_at, job.moment, retry)):
         return _after_failure(job, job.record)
     if job.is_out_of_time:
         return _after_failure(job, _out_of_time(job))

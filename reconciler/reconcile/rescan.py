@@ -24,6 +24,7 @@ from reconciler.reconcile.observe import Folders
 from reconciler.reconcile.observed import Policy
 from reconciler.reconcile.queue import Priority
 from reconciler.reconcile.sights import Sights
+from reconciler.reconcile.verdict import TIMER_S_MAX
 from reconciler.reconcile.watch import Watch
 from reconciler.state.jobs import JobStore
 from reconciler.state.sightings import Sighting
@@ -98,7 +99,8 @@ class Rescan:
             case "slot":
                 ledger.stand_in_line(path, (-seen.priority, seen.created_at, seen.job_id or JobId("")))
             case "time":
-                self._plan(seen, Priority.TIMER, max(0.0, (seen.at or 0.0) - self._clock.wall()))
+                after_s = (seen.at or 0.0) - self._clock.wall()
+                self._plan(seen, Priority.TIMER, min(max(0.0, after_s), TIMER_S_MAX))
             case "look":
                 # Mostly what ran: it has its place in the engine before those that waited for one.
                 self._plan(seen, Priority.ENGINE, 0.0)

@@ -109,14 +109,24 @@ def failed(
     attempts = record.attempts + 1
     retry_at: float | None = None
     if retriable and attempts < attempts_max(moment, retry):
-        policy = moment.policy
-        base_s = policy.retry_interval_s if retry is None or retry.interval_s is None else retry.interval_s
-        max_s = policy.retry_interval_s_max if retry is None or retry.max_interval_s is None else retry.max_interval_s
-        retry_at = moment.now_unix_s + backoff_s(
-            attempts, base_s=base_s, max_s=max(base_s, max_s), chance=moment.chance
-        )
+        base_s, max_s = _retry_interval_s(moment, retry)
+        retry_at = moment.now_unix_s + backoff_s(attempts, base_s=base_s, max_s=max_s, chance=moment.chance)
     stopped = with_time_counted(record, moment.now_unix_s, goes_on=False)
     return replace(stopped, state=JobState.FAILED, attempts=attempts, retry_at=retry_at, error_message=error)
+
+
+def is_retry_due(retry_at: float, moment: Moment, retry: RetryDirective | None) -> bool:
+    """Whether it is time to try again. What is further away than any wait was set by a clock that was wrong."""
+    _, max_s = _retry_interval_s(moment, retry)
+    return not 0.0 < retry_at - moment.now_unix_s <= max_s
+
+
+def _retry_interval_s(moment: Moment, retry: RetryDirective | None) -> tuple[float, float]:
+    """The first and the longest wait: what the manifest says goes before the configuration."""
+    policy = moment.policy
+    base_s = policy.retry_interval_s if retry is None or retry.interval_s is None else retry.interval_s
+    max_s = policy.retry_interval_s_max if retry is None or retry.max_interval_s is None else retry.max_interval_s
+    return base_s, max(base_s, max_s)
 
 
 def attempts_max(moment: Moment, retry: RetryDirective | None) -> int:

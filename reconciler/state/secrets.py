@@ -21,7 +21,8 @@ def read_secret(path: Path, *, private: bool, what: str, of: str = "") -> str:
     less).
     """
     try:
-        opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # O_NONBLOCK: a FIFO that nobody writes would hold up the start.
+        opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             mode = os.fstat(opened).st_mode
             if not stat.S_ISREG(mode):

@@ -39,13 +39,15 @@ class VirtualTime:
 
     def __init__(self):
         self.now = 0.0
+        self.ahead_s = 0.0
+        """By how much the wall clock is wrong."""
         self._plans = []
         self._count = 0
         self._awake = False
 
     def wall(self):
         """The wall clock of the daemon."""
-        return START + self.now
+        return START + self.now + self.ahead_s
 
     def monotonic(self):
         """Its other clock."""

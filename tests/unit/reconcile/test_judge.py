@@ -407,3 +407,13 @@ def test_at_the_end_of_the_daemon_nothing_is_said_of_other_files():
     edited = Valid(manifest=manifest(digest="sha256:two"), writable=True)
     for changes in ({"file": edited, "record": RUNNING}, {"record": record()}, {"record": None}):
         assert decide_at_parting(observed(**changes), MOMENT).status is None
+
+
+@pytest.mark.parametrize(("after_s", "due"), [(-1.0, True), (0.0, True), (1.0, False), (3600.0, False), (3601.0, True)])
+def test_a_retry_that_is_further_away_than_any_wait_is_due(after_s, due):
+    """The clock was wrong when the job failed, and is right again: nobody waits for that year."""
+    failed = record(state=JobState.FAILED, attempts=1, retry_at=NOW + after_s, error_message="no peer has it")
+    assert starts(judge(record=failed)) == due
+    assert not starts(
+        judge(Directives(retry=RetryDirective(max_interval_s=9999.0)), record=replace(failed, retry_at=NOW + 9999))
+    )

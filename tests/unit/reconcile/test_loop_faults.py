@@ -305,3 +305,16 @@ def test_what_is_lost_while_the_folder_is_looked_through_is_looked_for_at_once(w
     world.open(make_watch=LosingWatch)
     world.run_for(20)
     assert looks == [0.0, 0.0]
+
+
+def test_a_clock_that_was_wrong_holds_up_no_retry(world):
+    """A job failed a year ahead; with the clock right again and after a restart it is tried within the hour."""
+    ahead_s = 365 * 86_400.0
+    world.engine.scripts = [Script(fails=True)]
+    world.write("a.yml", release(JOB))
+    world.time.ahead_s = ahead_s
+    world.run_for(10)
+    world.time.ahead_s = 0.0
+    world.restart()
+    world.run_for(3700)
+    assert world.completed() == ["a.yml"]
