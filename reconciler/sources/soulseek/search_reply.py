@@ -10,6 +10,7 @@ thousand objects.
 import struct
 from dataclasses import dataclass
 
+from reconciler.overlay.merkle import FILE_BYTES_MAX
 from reconciler.sources.soulseek.limits import PATH_CHARS_MAX, USERNAME_CHARS_MAX, LimitError, inflate
 from reconciler.sources.soulseek.shared_file import SharedFile
 
@@ -17,9 +18,6 @@ from reconciler.sources.soulseek.shared_file import SharedFile
 FILES_MAX = 500
 # Attributes of one file; five kinds are known.
 ATTRIBUTES_MAX = 16
-
-# No file that this program can place is larger: 16,384 chunks of 1 MiB stand for 16 GiB, far beyond any recording.
-SIZE_BYTES_MAX = 1 << 40
 
 _BITRATE, _DURATION, _SAMPLE_RATE, _BIT_DEPTH = 0, 1, 4, 5
 
@@ -96,7 +94,7 @@ def read_search_reply(payload: bytes) -> SearchReply:
             speed_bytes_per_s=speed,
         )
         for path, size, said in rows
-        if path is not None and 0 < len(path) <= PATH_CHARS_MAX and "\0" not in path and 0 < size <= SIZE_BYTES_MAX
+        if path is not None and 0 < len(path) <= PATH_CHARS_MAX and "\0" not in path and 0 < size <= FILE_BYTES_MAX
     )
     return SearchReply(username=username, ticket=ticket, files=files)
 

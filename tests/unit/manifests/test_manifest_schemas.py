@@ -22,6 +22,7 @@ from reconciler.manifests.forms import form_of, load_schema
 from reconciler.manifests.model import Constraints, Directives, JobType, Status
 from reconciler.manifests.read import read_document
 from reconciler.manifests.schema import coerce
+from reconciler.overlay.merkle import FILE_BYTES_MAX
 
 NAMES = ("job-manifest", "configuration")
 
@@ -47,6 +48,16 @@ def test_every_format_is_checked_and_every_check_is_used():
     """A format without a check would accept anything."""
     used = {schema["format"] for name in NAMES for _, schema in schemas_within(load_schema(name)) if "format" in schema}
     assert used == set(FORMATS)
+
+
+def test_no_file_is_larger_than_can_be_verified():
+    """One byte more has no chunks; its job would end in an error of the program."""
+    sizes = [
+        within["properties"]["size"]["maximum"]
+        for _, within in schemas_within(load_schema("job-manifest"))
+        if "size" in within.get("properties", {})
+    ]
+    assert sizes == [FILE_BYTES_MAX]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.overlay.merkle import FILE_BYTES_MAX, chunk_count
 from reconciler.sources.soulseek.frames import FIRST, FROM_PEER, FROM_SERVER, read_frame
 from reconciler.sources.soulseek.limits import INFLATED_BYTES_MAX, LimitError, bounded, inflate
 from reconciler.sources.soulseek.quiet_log import LINES_PER_MINUTE, QuietLog, line_of
@@ -58,9 +59,11 @@ def test_a_name_that_could_not_be_sent_back_is_left_out(name):
 
 
 def test_a_size_that_no_file_has_is_left_out():
-    """Nothing, or more than any disk holds."""
-    found = read_search_reply(reply(row("a.flac", 0), row("b.flac", 1 << 60), row("c.flac", 1)))
-    assert [each.path for each in found.files] == ["c.flac"]
+    """Nothing, or more than has chunks: a job that took it at its word would end in an error of the program."""
+    sizes = {"a": 0, "b": 1 << 60, "c": FILE_BYTES_MAX + 1, "d": FILE_BYTES_MAX, "e": 1}
+    found = read_search_reply(reply(*(row(f"{name}.flac", size) for name, size in sizes.items())))
+    assert [each.path for each in found.files] == ["d.flac", "e.flac"]
+    assert all(chunk_count(each.size) for each in found.files)
 
 
 @pytest.mark.parametrize(
