@@ -24,11 +24,14 @@ from reconciler.api.stream import StreamBounds
 from reconciler.clock import SystemClock
 from reconciler.config import Settings, SwarmEventSettings
 from reconciler.engine.order import JobProgress
+from reconciler.ids import JobId
+from reconciler.manifests.model import JobState, JobType
 from reconciler.reconcile.observe import Folders
 from reconciler.reconcile.policy import policy_of
 from reconciler.reconcile.queue import WorkQueue
 from reconciler.reconcile.tally import LoopTally
 from reconciler.state.database import Database
+from reconciler.state.jobs import JobStore
 from reconciler.traces.store import TraceStore
 from reconciler.traces.tally import EventTally
 
@@ -79,6 +82,15 @@ class ApiWorld:
         self.looked_at.clear()
         self.progress.clear()
         self.waits_for.clear()
+
+    def put(self, job_id: str, *, path: str, state: JobState = JobState.PENDING, **more: Any) -> None:
+        """Record a job, as a daemon does that has seen its manifest."""
+        store = JobStore(self.database)
+        known = JobId(job_id)
+        store.observe_spec(known, path=path, job_type=JobType.MB_RELEASE, spec_digest="sha256:x", now=1.0)
+        seen = store.get(known)
+        assert seen is not None
+        store.put(replace(seen, state=state, **more))
 
     def connection(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_S_MAX)

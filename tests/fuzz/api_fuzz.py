@@ -23,8 +23,6 @@ from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
 
 from reconciler.ids import JobId
-from reconciler.manifests.model import JobType
-from reconciler.state.jobs import JobStore
 from reconciler.traces.model import EventType, SwarmEvent
 
 JOB = "01HRQ4GSX9K47J7M5FK7VW8B12"
@@ -56,9 +54,7 @@ def one_job(world):
     """Put one job there, with an event."""
     world.reset()
     (world.root / "jobs" / "active" / "wish.yml").write_text(MANIFEST)
-    JobStore(world.database).observe_spec(
-        JobId(JOB), path="jobs/active/wish.yml", job_type=JobType.MB_RELEASE, spec_digest="sha256:x", now=1.0
-    )
+    world.put(JOB, path="jobs/active/wish.yml")
     world.traces.report(
         SwarmEvent(event_id="e", timestamp_ms=1, type=EventType.JOB_START, job_id=JobId(JOB), action="started")
     )

@@ -7,9 +7,8 @@ from api_world import served
 
 from reconciler.engine.order import JobProgress, PeerProgress, TrackProgress
 from reconciler.ids import JobId
-from reconciler.manifests.model import JobState, JobType
+from reconciler.manifests.model import JobState
 from reconciler.manifests.read import read_manifest
-from reconciler.state.jobs import JobStore
 from reconciler.state.peers import PeerStore
 from reconciler.state.reputations import Reputation
 
@@ -39,22 +38,15 @@ def world(api):
     """The same, as it was made, with one job that a daemon has seen."""
     api.reset()
     (api.root / "jobs" / "active" / "wish.yml").write_text(MANIFEST)
-    put(api, JOB, path="jobs/active/wish.yml")
+    api.put(JOB, path="jobs/active/wish.yml")
     return api
-
-
-def put(world, job_id, *, path, state=JobState.PENDING, **more):
-    """Record a job."""
-    store = JobStore(world.database)
-    store.observe_spec(job_id, path=path, job_type=JobType.MB_RELEASE, spec_digest="sha256:x", now=1.0)
-    store.put(replace(store.get(job_id), state=state, **more))
 
 
 def test_jobs_come_in_pages_and_each_comes_once(world):
     """By id, as many as asked for, until there is no next one; whatever is added meanwhile."""
     ids = [JobId(f"01HRQ4GSX9K47J7M5FK7VW8C{n:02}") for n in range(25)]
     for job_id in ids:
-        put(world, job_id, path=f"jobs/active/{job_id}.yml")
+        world.put(job_id, path=f"jobs/active/{job_id}.yml")
     seen, after = [], ""
     while after is not None:
         page = world.get(f"/api/jobs?limit=10&after={after}").json()
@@ -66,7 +58,7 @@ def test_jobs_come_in_pages_and_each_comes_once(world):
 def test_jobs_are_found_by_state_type_and_text(world):
     """Each filter holds for itself and with the others; a text is looked for as it is, in either case."""
     failed = JobId("01HRQ4GSX9K47J7M5FK7VW8B13")
-    put(world, failed, path="jobs/active/100%_Björk.yml", state=JobState.FAILED, error_message="no PEER offers it")
+    world.put(failed, path="jobs/active/100%_Björk.yml", state=JobState.FAILED, error_message="no PEER offers it")
 
     def found(query):
         return [job["job_id"] for job in world.get(f"/api/jobs?{query}").json()["jobs"]]
@@ -147,11 +139,11 @@ def test_a_body_that_says_something_else_changes_nothing(world, body):
 
 def test_a_job_that_has_ended_and_a_file_with_mistakes_are_not_edited(world):
     """What the command refuses, the API refuses, in the same words."""
-    put(world, JOB, path="jobs/completed/wish.yml", state=JobState.COMPLETED)
+    world.put(JOB, path="jobs/completed/wish.yml", state=JobState.COMPLETED)
     refused = world.post(f"/api/jobs/{JOB}/cancel")
     assert refused.status == 422
     assert "has ended" in refused.json()["detail"]
-    put(world, JOB, path="jobs/active/gone.yml")
+    world.put(JOB, path="jobs/active/gone.yml")
     assert world.post(f"/api/jobs/{JOB}/cancel").status == 404
 
 

@@ -9,8 +9,6 @@ from api_world import START_S_MAX, served
 from reconciler.api import stream
 from reconciler.api.stream import StreamBounds
 from reconciler.ids import JobId
-from reconciler.manifests.model import JobType
-from reconciler.state.jobs import JobStore
 from reconciler.traces.model import EventType, SwarmEvent
 
 JOB = JobId("01HRQ4GSX9K47J7M5FK7VW8B12")
@@ -30,9 +28,7 @@ def world(api):
     """The same, with two jobs and no events."""
     api.reset()
     for job_id in (JOB, OTHER):
-        JobStore(api.database).observe_spec(
-            job_id, path=f"jobs/active/{job_id}.yml", job_type=JobType.MB_RELEASE, spec_digest="sha256:x", now=1.0
-        )
+        api.put(job_id, path=f"jobs/active/{job_id}.yml")
     return api
 
 
@@ -216,9 +212,7 @@ def test_a_stream_that_cannot_be_is_refused(world, query):
 def test_who_takes_nothing_is_let_go(tmp_path):
     """A reader that does not read holds no place, and the connection ends without the end of a stream."""
     with served(tmp_path, streams=StreamBounds(readers=1, untaken_s=0.2)) as world:
-        JobStore(world.database).observe_spec(
-            JOB, path="jobs/active/a.yml", job_type=JobType.MB_RELEASE, spec_digest="sha256:x", now=1.0
-        )
+        world.put(JOB, path="jobs/active/a.yml")
         tell(world, *(f"{number} {'x' * 900}" for number in range(9000)))
         with Reader(world, last=0) as stuck:
             stuck.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)

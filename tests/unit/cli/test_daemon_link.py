@@ -1,7 +1,6 @@
 """Commands beside a daemon: they ask it where it answers, and do without it where it does not."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from api_world import TOKEN, served
@@ -13,8 +12,7 @@ from reconciler.cli.main import cli
 from reconciler.engine.order import JobProgress, PeerProgress, TrackProgress
 from reconciler.errors import NotFoundError
 from reconciler.ids import JobId
-from reconciler.manifests.model import JobState, JobType
-from reconciler.state.jobs import JobStore
+from reconciler.manifests.model import JobState
 from reconciler.state.location import InstanceLock
 
 JOB = JobId("01HRQ4GSX9K47J7M5FK7VW8B12")
@@ -37,9 +35,7 @@ def daemon(tmp_path_factory):
         (state / "token").touch(mode=0o600)
         (state / "token").write_text(TOKEN)
         (world.root / "jobs" / "active" / "wish.yml").write_text(MANIFEST)
-        store = JobStore(world.database)
-        store.observe_spec(JOB, path="jobs/active/wish.yml", job_type=JobType.MB_RELEASE, spec_digest="x", now=1.0)
-        store.put(replace(store.get(JOB), state=JobState.RUNNING))
+        world.put(JOB, path="jobs/active/wish.yml", state=JobState.RUNNING)
         track = TrackProgress(position=1, title="A", phase="fetching", bytes_done=5_000_000, bytes_total=10_000_000)
         peer = PeerProgress(name="a", source="http", bytes_received=5_000_000, throughput_bytes_per_s=2.5e6,
                             chunks_refused=0, banned=False)  # fmt: skip
