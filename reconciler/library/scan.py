@@ -7,6 +7,7 @@ Each file is recorded as soon as it was looked at, so an interrupted scan goes o
 daemon: both add to the same index, and a file that a job publishes meanwhile is found by its bytes.
 """
 
+import errno
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class Hashes(Protocol):
 
 
 Hasher = Callable[[int, int], Hashes]
-"""Hashes the first so many bytes of a descriptor."""
+"""Hashes the first so many bytes of a descriptor; raises ValueError for more than it can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +166,10 @@ class Scan:
             if is_same(holding.mark, mark):
                 known = _Named(root=holding.root, sha256=holding.sha256, chunk_hashes=holding.chunk_hashes)
                 return known, holding.recording
-        hashes = self._hash_file(fd, mark[2])
+        try:
+            hashes = self._hash_file(fd, mark[2])
+        except ValueError as error:  # of a size that no tree of hashes has
+            raise OSError(errno.EFBIG, "it is too large to be offered") from error
         named = _Named(root=hashes.root, sha256=hashes.sha256, chunk_hashes=b"".join(hashes.chunk_hashes))
         same = self._index.held(named.root)
         return named, None if same is None else same.recording

@@ -7,7 +7,9 @@ import uuid
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from music_files import FORMATS, tag, write_music
 from mutagen.apev2 import APEv2
 from overlay_world import RawClient, hold, serving
@@ -20,6 +22,7 @@ from reconciler.library.index import LibraryIndex
 from reconciler.library.register import Register
 from reconciler.library.scan import Scan
 from reconciler.overlay.filehash import hash_file
+from reconciler.overlay.merkle import FILE_BYTES_MAX
 from reconciler.overlay.messages import blob_target
 from reconciler.state.database import Database
 
@@ -278,6 +281,16 @@ def test_a_disk_that_goes_away_while_what_is_gone_is_forgotten_loses_nothing(lib
     (library.root / ".reconciler-parts").mkdir(parents=True)
     assert list(forgetting) == []
     assert [Path(each.path).name for each in library.register.every()] == ["b.flac", "c.flac"]
+
+
+def test_a_file_too_large_for_hashes_is_told_and_the_rest_goes_on(library):
+    """An image of a disk that is called like audio, say: it takes no room here."""
+    library.add("z.flac", recording=mbid(1))
+    soundfile.write(library.root / "large.wav", np.zeros((100, 2)), 44_100)
+    os.truncate(library.root / "large.wav", FILE_BYTES_MAX + 1)
+    said = library.scan()
+    assert (said["large.wav"].outcome, said["large.wav"].reason) == ("unreadable", "it is too large to be offered")
+    assert said["z.flac"].outcome == "offered"
 
 
 def test_a_quick_scan_reads_headers_only(library):
