@@ -100,7 +100,8 @@ def settings_in(root: Path) -> Settings:
         raise BadConfigurationError(f"{path}: {error.message}", hint=error.hint) from error
     found = read_configuration(data, os.environ)
     if isinstance(found, tuple):
-        lines = "\n".join(f"{path}:{problem}" for problem in found)
+        # What the environment says stands in no file; its problem names the variable.
+        lines = "\n".join(f"{path}:{each}" if each.line else str(each).removeprefix("0:0: ") for each in found)
         raise BadConfigurationError(lines, hint="mend the configuration and start again")
     try:
         for template in (found.library.naming, *(own.naming for own in found.library.root_rules)):

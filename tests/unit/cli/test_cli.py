@@ -6,7 +6,9 @@ import pytest
 from click.testing import CliRunner
 from e2e.rig import run
 
+from reconciler.cli.context import settings_in
 from reconciler.cli.main import cli
+from reconciler.errors import BadConfigurationError
 from reconciler.state.location import InstanceLock
 
 BROKEN = """\
@@ -133,6 +135,14 @@ def test_a_bad_configuration_starts_nothing(root):
     assert "did you mean listen?" in done.stderr
     assert "did you mean library?" in done.stderr
     assert not (root.parent / "state").exists()
+
+
+def test_a_bad_variable_is_named_and_no_file_blamed(root, monkeypatch):
+    """The configuration is good; the environment is not."""
+    monkeypatch.setenv("RECONCILER__API__LISTEN", "a..b:5031")
+    with pytest.raises(BadConfigurationError) as caught:
+        settings_in(root)
+    assert caught.value.message.startswith("api.listen: RECONCILER__API__LISTEN: `a..b:5031` does not begin with ")
 
 
 def test_a_naming_template_with_an_unknown_word_is_bad_configuration(root):
