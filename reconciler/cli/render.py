@@ -40,5 +40,6 @@ def problem_line(file: str, problem: Problem) -> str:
     """`wish.yml:4:18: spec.title: what is wrong, what to do`; what is wrong with a file as such has no place in it."""
     warning = " (warning)" if problem.severity == "warning" else ""
     if not problem.line:
-        return f"{shown(problem.message, 400)}; {problem.hint}{warning}"
+        where = "" if problem.message.startswith(file) else f"{shown(file, 400)}: "
+        return f"{where}{shown(problem.message, 400)}; {problem.hint}{warning}"
     return f"{shown(file, 400)}:{problem}{warning}"

@@ -92,8 +92,11 @@ def test_a_name_that_is_no_text_can_be_told(tmp_path, monkeypatch):
 
 
 def test_what_is_wrong_with_a_file_as_such_has_no_line(tmp_path):
-    """Nor is it named twice; and a folder without manifests is not praised."""
+    """It is named, and once; and a folder without manifests is not praised."""
     (tmp_path / "link.yml").symlink_to("/nowhere")
     assert said("validate", tmp_path).startswith(f"{tmp_path}/link.yml is a link to nothing; mount ")
+    (tmp_path / "jobs" / "active").mkdir(parents=True)
+    large = CliRunner().invoke(cli, ["job", "import", "--manifest", "-", "--root", str(tmp_path)], input="#" * 300_000)
+    assert large.stderr.startswith("-: the file is larger than 256 KiB; split it")
     (tmp_path / "empty").mkdir()
     assert "no manifest is there" in said("validate", tmp_path / "empty", code=0)
