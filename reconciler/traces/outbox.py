@@ -51,16 +51,19 @@ class SessionLogs:
         self._behind: dict[JobId, int] = {}
         """Jobs whose log is to be written, and up to which event it certainly is, if it is there at all."""
 
-    def catch_up_all(self) -> None:
-        """Write the lines of every event that has none yet. Raises DiskError; what is missing follows next time."""
+    def behind(self) -> list[JobId]:
+        """The jobs with events that have no line yet."""
         newest, jobs = self._database.read(lambda connection: _jobs_after(connection, self._seen_rowid))
         for job_id in filter(is_job_id, jobs):
             self._behind.setdefault(job_id, self._seen_rowid)
         self._seen_rowid = newest
-        self.catch_up(sorted(self._behind))
+        return sorted(self._behind)
 
     def catch_up(self, jobs: Iterable[JobId]) -> None:
-        """Write the lines of these jobs' events that have none yet; one that fails does not hold up the others."""
+        """Write the lines of these jobs' events that have none yet; one that fails does not hold up the others.
+
+        Raises DiskError; what is missing follows next time.
+        """
         reached: list[LogPosition] = []
         failed: list[ReconcilerError] = []
         for job_id in jobs:

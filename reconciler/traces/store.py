@@ -18,6 +18,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from reconciler.config import SwarmEventSettings
+from reconciler.errors import ReconcilerError
 from reconciler.ids import JobId
 from reconciler.state.database import Database
 from reconciler.state.event_tables import INSERT_EVENT, EventRow
@@ -26,6 +27,7 @@ from reconciler.traces.model import CHUNK_TYPES, SUMMED_UP, EventType, SwarmEven
 from reconciler.traces.outbox import SessionLogs
 from reconciler.traces.purge import jobs_with_events_before, purge_job
 from reconciler.traces.rows import row_of
+from reconciler.traces.turns import Turns
 
 __all__ = ["TraceStore", "row_of"]
 
@@ -38,6 +40,10 @@ EVENTS_PER_TRANSACTION = 1000
 ROWS_PER_STATEMENT = 100
 _ONE_ROW = f"({', '.join('?' * 16)})"
 _INSERT_MANY = INSERT_EVENT.replace(_ONE_ROW, ", ".join([_ONE_ROW] * ROWS_PER_STATEMENT))
+
+# A turn ends with a sync of each log and a transaction: 10 to 20 ms, as with a batch of rows. With all jobs in one turn
+# a fact would wait for as many syncs as jobs run; with one in each, every job would cost a transaction of its own.
+LOGS_PER_TURN = 4
 
 # Room in the buffer, for a disk that stalls. An event takes about 1 KiB of memory. Those of chunks have 40 MiB: at 1
 # GiB/s in chunks of 1 MiB there are some 2,500 a second, so after 16 s they are counted instead of kept; at 20,000 a
@@ -97,7 +103,7 @@ class TraceStore:
         """Taken from the buffer and not yet in the table."""
         self._lock = threading.Lock()
         """Guards the buffer; held for an append or a copy only."""
-        self._flushing = threading.Lock()
+        self._turns = Turns()
         """One thread at a time takes from the buffer, writes to the logs, or purges."""
 
     def report(self, event: SwarmEvent) -> None:
@@ -120,15 +126,15 @@ class TraceStore:
         time.
         """
         self._store_waiting()
-        with self._flushing:
+        with self._turns.behind():
             self._close_sums()
-            self._catch_up()
+        self._catch_up()
 
     def flush_job(self, job_id: JobId) -> None:
         """Do the same for the events of one job, before a fact of it: it need not wait for what others report."""
         if not self._settings.enabled:
             return
-        with self._flushing:
+        with self._turns.first():
             self._write_rows()
             limit = self._limit_of(job_id)
             self._rows = [row_of(kept) for event in self._taken_of(job_id) for kept in limit.take(event)]
@@ -140,14 +146,14 @@ class TraceStore:
     def write_waiting(self) -> None:
         """As `flush`, but what is being summed up goes on: to be called again and again while jobs run."""
         self._store_waiting()
-        with self._flushing:
+        with self._turns.behind():
             if len(self._limits) > LIMITS_KEPT_MAX:
                 self._close_sums()
-            self._catch_up()
+        self._catch_up()
 
     def catch_up_log(self, job_id: JobId) -> None:
         """Bring the session log of one job up to the events in the table; `flush` does so for all."""
-        with self._flushing:
+        with self._turns.first():
             if self._logs is not None:
                 self._logs.catch_up([job_id])
 
@@ -158,7 +164,7 @@ class TraceStore:
 
     def purge(self, job_id: JobId, *, now_ms: int) -> int:
         """Delete what is too old of one job, its log with its last event; gives how many events that were."""
-        with self._flushing:
+        with self._turns.behind():
             return purge_job(self._database, self._logs_dir, job_id, before_ms=self._oldest_kept_ms(now_ms))
 
     def _oldest_kept_ms(self, now_ms: int) -> int:
@@ -166,10 +172,10 @@ class TraceStore:
 
     def _store_waiting(self) -> None:
         """Store what waits now, batch by batch: between two of them whoever has a fact to tell gets a turn."""
-        with self._flushing:
+        with self._turns.behind():
             self._write_rows()
         for _ in range(0, self._take_markers(), EVENTS_PER_TRANSACTION):
-            with self._flushing:
+            with self._turns.behind():
                 self._store_batch()
 
     def _take_markers(self) -> int:
@@ -223,8 +229,20 @@ class TraceStore:
         return found
 
     def _catch_up(self) -> None:
-        if self._logs is not None:
-            self._logs.catch_up_all()
+        """Write the lines that are missing, a few jobs at a turn; what fails does not hold up the others."""
+        if self._logs is None:
+            return
+        with self._turns.behind():
+            behind = self._logs.behind()
+        failed: list[ReconcilerError] = []
+        for start in range(0, len(behind), LOGS_PER_TURN):
+            with self._turns.behind():
+                try:
+                    self._logs.catch_up(behind[start : start + LOGS_PER_TURN])
+                except ReconcilerError as error:
+                    failed.append(error)
+        if failed:
+            raise failed[0]
 
 
 def _insert(connection: sqlite3.Connection, *, rows: list[EventRow]) -> None:

@@ -45,6 +45,11 @@ def store(database, *events):
     database.write(lambda c: c.executemany(INSERT_EVENT, rows)).result()
 
 
+def catch_up(logs):
+    """Write the lines of every event that has none yet."""
+    logs.catch_up(logs.behind())
+
+
 def lines(folder, job_id=JOB):
     """The lines of a log."""
     return (folder / f"{job_id}.log").read_text("utf-8").splitlines(keepends=True)
@@ -58,18 +63,18 @@ def expected(*numbers):
 def test_each_event_has_a_line_in_the_order_of_the_table(database, logs, folder):
     """Stored order, not the order of their times."""
     store(database, event(2), event(1))
-    logs.catch_up_all()
+    catch_up(logs)
     store(database, event(3))
-    logs.catch_up_all()
+    catch_up(logs)
     assert lines(folder) == expected(2, 1, 3)
 
 
 def test_nothing_new_writes_nothing(database, logs, folder):
     """Neither to the file nor to the database."""
     store(database, event(1))
-    logs.catch_up_all()
+    catch_up(logs)
     before = (folder / f"{JOB}.log").stat().st_mtime_ns, database.path.with_name("reconciler.db-wal").stat().st_size
-    logs.catch_up_all()
+    catch_up(logs)
     after = (folder / f"{JOB}.log").stat().st_mtime_ns, database.path.with_name("reconciler.db-wal").stat().st_size
     assert after == before
 
@@ -78,7 +83,7 @@ def test_each_job_has_its_own_file(database, logs, folder):
     """Only its owner may read it; a job that others catch up with first is not forgotten."""
     store(database, event(1), event(2, job_id=OTHER_JOB), event(3))
     logs.catch_up([OTHER_JOB])
-    logs.catch_up_all()
+    catch_up(logs)
     assert lines(folder) == expected(1, 3)
     assert lines(folder, OTHER_JOB) == expected(2)
     assert {entry.stat().st_mode & 0o777 for entry in folder.iterdir()} == {0o600}
@@ -88,7 +93,7 @@ def test_more_events_than_one_write_takes_all_arrive(database, logs, folder):
     """A backlog is written in parts, in order."""
     count = 2 * outbox.LINES_PER_WRITE + 1
     store(database, *(event(number) for number in range(count)))
-    logs.catch_up_all()
+    catch_up(logs)
     assert lines(folder) == expected(*range(count))
 
 
@@ -99,9 +104,9 @@ def test_whatever_a_peer_is_called_its_line_is_that_of_the_event(database, logs,
     made = [event(number, peer_id=name, error_message=name, action=name) for number, name in enumerate(names)]
     if known:
         store(database, event(99))
-        logs.catch_up_all()
+        catch_up(logs)
     store(database, *made)
-    logs.catch_up_all()
+    catch_up(logs)
     assert lines(folder)[known:] == [line_of(each) for each in made]
 
 
@@ -109,7 +114,7 @@ def test_after_a_restart_what_is_missing_follows(database, logs, folder):
     """A new process looks at every job once, those without any new event too."""
     store(database, event(1), event(2, job_id=OTHER_JOB))
     logs.catch_up([JOB])
-    SessionLogs(database, folder).catch_up_all()
+    catch_up(SessionLogs(database, folder))
     assert lines(folder) == expected(1)
     assert lines(folder, OTHER_JOB) == expected(2)
 
@@ -117,7 +122,7 @@ def test_after_a_restart_what_is_missing_follows(database, logs, folder):
 def test_a_crash_after_the_lines_and_before_the_record_doubles_none(database, logs, folder, monkeypatch):
     """The disk refuses to confirm; what may be there is cut off and written again."""
     store(database, event(1))
-    logs.catch_up_all()
+    catch_up(logs)
     store(database, event(2))
 
     def refuses(_):
@@ -126,10 +131,10 @@ def test_a_crash_after_the_lines_and_before_the_record_doubles_none(database, lo
     with monkeypatch.context() as patch:
         patch.setattr(os, "fdatasync", refuses)
         with pytest.raises(DiskError, match="Input/output error"):
-            logs.catch_up_all()
+            catch_up(logs)
     assert lines(folder) == expected(1, 2)
     store(database, event(3))
-    SessionLogs(database, folder).catch_up_all()
+    catch_up(SessionLogs(database, folder))
     assert lines(folder) == expected(1, 2, 3)
 
 
@@ -137,11 +142,11 @@ def test_a_crash_after_the_lines_and_before_the_record_doubles_none(database, lo
 def test_a_torn_line_is_replaced_by_the_whole_one(database, logs, folder, torn_at):
     """The process died within a write."""
     store(database, event(1))
-    logs.catch_up_all()
+    catch_up(logs)
     with (folder / f"{JOB}.log").open("a") as log:
         log.write(line_of(event(2))[:torn_at])
     store(database, event(2))
-    logs.catch_up_all()
+    catch_up(logs)
     assert lines(folder) == expected(1, 2)
 
 
@@ -149,14 +154,14 @@ def test_a_torn_line_is_replaced_by_the_whole_one(database, logs, folder, torn_a
 def test_a_log_that_lost_its_end_is_written_anew(database, logs, folder, kept_bytes):
     """Removed (None), or shorter than recorded: the power went before the data was on the disk."""
     store(database, event(1), event(2), event(3))
-    logs.catch_up_all()
+    catch_up(logs)
     log = folder / f"{JOB}.log"
     if kept_bytes is None:
         log.unlink()
     else:
         os.truncate(log, kept_bytes)
     store(database, event(4))
-    logs.catch_up_all()
+    catch_up(logs)
     assert lines(folder) == expected(1, 2, 3, 4)
 
 
@@ -165,10 +170,10 @@ def test_a_folder_that_cannot_be_made_is_a_disk_error_and_passes(database, logs,
     folder.parent.parent.joinpath("logs").write_text("in the way")
     store(database, event(1))
     with pytest.raises(DiskError) as caught:
-        logs.catch_up_all()
+        catch_up(logs)
     assert "safe" in caught.value.hint
     folder.parent.unlink()
-    logs.catch_up_all()
+    catch_up(logs)
     assert lines(folder) == expected(1)
 
 
@@ -178,7 +183,7 @@ def test_only_a_job_id_becomes_a_file_name(database, logs, folder, job_id):
     with pytest.raises(UnsafePathError):
         logs.catch_up([job_id])
     store(database, event(1, job_id=job_id), event(2))
-    logs.catch_up_all()
+    catch_up(logs)
     assert [entry.name for entry in folder.iterdir()] == [f"{JOB}.log"]
 
 
@@ -190,7 +195,7 @@ def test_a_symbolic_link_is_not_followed(database, logs, folder, tmp_path):
     (folder / f"{JOB}.log").symlink_to(target)
     store(database, event(1))
     with pytest.raises(DiskError):
-        logs.catch_up_all()
+        catch_up(logs)
     assert target.read_text() == "mine"
 
 
@@ -201,10 +206,10 @@ def test_a_fifo_does_not_stop_it(database, logs, folder):
     store(database, event(1), event(2, job_id=OTHER_JOB))
     for _ in range(2):
         with pytest.raises(DiskError):
-            logs.catch_up_all()
+            catch_up(logs)
     assert lines(folder, OTHER_JOB) == expected(2)
     (folder / f"{JOB}.log").unlink()
-    logs.catch_up_all()
+    catch_up(logs)
     assert lines(folder) == expected(1)
 
 
@@ -216,10 +221,10 @@ def test_a_pipe_that_somebody_reads_is_no_log_and_ends_nothing(database, logs, f
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     store(database, event(1))
     with pytest.raises(DiskError, match="not a regular file"):
-        logs.catch_up_all()
+        catch_up(logs)
     os.close(reader)
     path.unlink()
-    logs.catch_up_all()
+    catch_up(logs)
     assert lines(folder) == expected(1)
 
 
@@ -265,7 +270,7 @@ def test_kill_9_at_any_moment_leaves_each_event_with_one_line(tmp_path):
             confirmed += [int(number) for number in process.stdout.read().splitlines()]
         flushed |= set(range(first, max(confirmed) + 1))
     database = Database.open(tmp_path / "reconciler.db")
-    SessionLogs(database, tmp_path / "logs").catch_up_all()
+    catch_up(SessionLogs(database, tmp_path / "logs"))
     query = "SELECT event_id FROM SwarmEvents ORDER BY rowid"
     ids = [int(row[0]) for row in database.read(lambda c: c.execute(query).fetchall())]
     database.close()
