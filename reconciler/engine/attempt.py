@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from reconciler.engine.chunk_list import ChunkListSearch
+from reconciler.engine.chunk_pieces import fitting, pieces_in
 from reconciler.engine.chunks import ChunkPlan
 from reconciler.engine.doubt import Again, Doubt
 from reconciler.engine.events import (
@@ -22,13 +23,13 @@ from reconciler.engine.events import (
     Command,
     DiscardPart,
     Kept,
-    Note,
     OpenPart,
     PartOpened,
     VerifyWhole,
     WholeRefused,
     WholeVerified,
 )
+from reconciler.engine.notes import doubt_note, start_note
 from reconciler.engine.offers import TrackOffers
 from reconciler.engine.order import TrackOrder
 from reconciler.engine.receipts import Receipts
@@ -38,7 +39,6 @@ from reconciler.engine.twins import NO_LEGACY, Legacy, Place
 from reconciler.ids import ChunkIndex, Root, Sha256, TrackPosition
 from reconciler.overlay.merkle import chunk_count, root_of
 from reconciler.sources.base import Offer, PeerKey, Variant
-from reconciler.traces.model import EventType
 
 # How often wrong content on disk is thrown away and fetched again before the track fails: once may be a bad sector,
 # twice is a bad disk.
@@ -187,9 +187,18 @@ class Attempt:
                 offers=offers,
                 chunk_hashes=self.chunk_hashes,
                 part_id=self.part_id,
+                pieces=fitting(self._order.want, self.variant),
                 only=self.only,
             )
         return view
+
+    @property
+    def _verified_by(self) -> str:
+        if self.chunk_hashes is not None:
+            return "chunks"
+        pieces = fitting(self._order.want, self.variant)
+        early = pieces_in(pieces, self.variant.size, ChunkIndex(0), ChunkIndex(0)) is not None
+        return "pieces, then the whole file" if early else "whole file"
 
     def judge(self, chunk: ChunkIndex, found: bytes, said: bool | None) -> bool | None:  # noqa: FBT001 - three-valued
         """Whether a chunk that came is right: as the lane `said`, or by a list that came after it was asked for."""
@@ -262,28 +271,17 @@ class Attempt:
             same = chunk in before and before[chunk] == found
             self.receipts.keep(chunk, found, givers.get(chunk) if same else None)
         self.phase = AttemptPhase.FETCHING
-        self._out.append(self._start_note(self.plan))
-        self.check_whole()
-
-    def _start_note(self, plan: ChunkPlan) -> Note:
-        matched = next((each.matched for each in self._offers.of(self.variant).values() if each.matched), "")
-        return Note(
-            type=EventType.TRACK_START,
-            action="resumed" if self.receipts.digests else "started",
-            position=self.position,
-            variant_id=self.variant.id,
-            facts={
-                "title": self._order.title,
-                "bytes": self.variant.size,
-                "codec": self.variant.codec,
-                "chosen": self._chosen,
-                **({"match": matched} if matched else {}),
-                "verified_by": "chunks" if self.chunk_hashes else "whole file",
-                "chunks_kept": len(self.receipts.digests),
-                "bytes_kept": plan.bytes_had,
-                "chunks_total": plan.count,
-            },
+        self._out.append(
+            start_note(
+                self._order,
+                self.variant,
+                self.plan,
+                chosen=self._chosen,
+                matched=next((each.matched for each in self._offers.of(self.variant).values() if each.matched), ""),
+                verified_by=self._verified_by,
+            )
         )
+        self.check_whole()
 
     # ---- fetching ----------------------------------------------------------------------------------------------------
 
@@ -452,7 +450,7 @@ class Attempt:
         if self._is_claimed:
             self._discard(message, quarantine=False)
             self.receipts.clear()
-        self._out.append(self._doubt_note(message, again, len(digests)))
+        self._out.append(doubt_note(self.position, self.variant, again, count=len(digests), message=message))
         return True
 
     def _on_disk(self, found: tuple[bytes, ...]) -> dict[ChunkIndex, bytes]:
@@ -461,19 +459,6 @@ class Attempt:
         """
         on_disk = dict(enumerate(found))
         return {chunk: on_disk.get(chunk, digest) for chunk, digest in self.receipts.digests.items()}
-
-    def _doubt_note(self, message: str, again: Again, count: int) -> Note:
-        whom = "others than before" if again.only is None else f"{again.only.partition(':')[2]} alone"
-        return Note(
-            type=EventType.ERROR,
-            action="wrong whole",
-            position=self.position,
-            variant_id=self.variant.id,
-            is_error=True,
-            error_code="wrong whole",
-            error_message=f"{message}; {len(again.chunks)} of {count} chunks are fetched again, from {whom}",
-            facts={"chunks_again": len(again.chunks), "chunks_total": count},
-        )
 
     # ---- invariants --------------------------------------------------------------------------------------------------
 

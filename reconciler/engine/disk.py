@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Literal
 
 from reconciler.clock import Clock
+from reconciler.engine.chunk_pieces import fitting
 from reconciler.engine.covers import FindCover, JobCover
 from reconciler.engine.events import (
     DiscardPart,
@@ -157,7 +158,7 @@ class JobDisk:
         try:
             path = self._shelves.parts.path_of(self._part(command.position, command.part_id), self._root)
             sha256, found, fault, wrong = _read_whole(path, command, read_again)
-            if fault == "content" and found and _fits(track, variant):
+            if fault == "content" and found and fitting(track.want, variant) is not None:
                 return _wrong_piece(path, track, wrong_whole(fault=fault, message=wrong, found=found))
             if fault:
                 return wrong_whole(fault=fault, message=wrong, found=found)
@@ -398,11 +399,6 @@ def _read_whole(
     if variant.sha256 is not None and variant.sha256 != sha256:
         return sha256, (), "claim", f"the file's SHA-256 is {sha256}, expected {variant.sha256}"
     return sha256, (), "", ""
-
-
-def _fits(track: TrackOrder, variant: Variant) -> bool:
-    """Whether the manifest lists hashes of the pieces of these very bytes."""
-    return track.want.pieces is not None and variant.sha256 is not None and variant.sha256 == track.want.sha256
 
 
 def _wrong_piece(path: Path, track: TrackOrder, refused: WholeRefused) -> WholeRefused:

@@ -278,6 +278,7 @@ class Dispatch:
                 first=lease.first,
                 last=lease.last,
                 expected=lease.track.expected(lease.first, lease.last),
+                pieces=lease.track.pieces_in(lease.first, lease.last),
             )
         )
 

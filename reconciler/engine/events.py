@@ -6,6 +6,7 @@ Owns: the two vocabularies of the job machine (engine.job): events in, commands 
 from dataclasses import dataclass, field
 from typing import Literal, NewType
 
+from reconciler.engine.chunk_pieces import ChunkPieces
 from reconciler.engine.order import JobOrder
 from reconciler.engine.twins import NO_LEGACY, Legacy, Place
 from reconciler.ids import ChunkIndex, Root, Sha256, TrackPosition
@@ -331,6 +332,8 @@ class Read:
     last: ChunkIndex
     expected: tuple[bytes, ...] | None
     """The hash of each chunk from `first` on; None = unknown, the bytes stay provisional."""
+    pieces: ChunkPieces | None = None
+    """By which a provisional chunk may be known to be wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

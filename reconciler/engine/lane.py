@@ -193,6 +193,8 @@ class Lane:
         """Hash a chunk while it is warm, write it unless it is wrong, and tell."""
         found = chunk_hash(view, file_size=order.size)
         matches = None if order.expected is None else found == order.expected[chunk - order.first]
+        if matches is None and order.pieces is not None and not order.pieces.are_in(chunk - order.first, view):
+            matches = False
         if matches is not False and not part.write_chunk(chunk, view, found, verified=matches is True):
             raise WireError("cancelled", "the part was closed")
         self._tell(

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from reconciler.engine.chunk_pieces import ChunkPieces
 from reconciler.engine.events import (
     ChunkArrived,
     PeerConnected,
@@ -79,13 +80,14 @@ def order_fields(order: ReadRange) -> Fields:
         "first": order.first,
         "last": order.last,
         "expected": None if order.expected is None else [digest.hex() for digest in order.expected],
+        "pieces": None if order.pieces is None else _pieces_field(order.pieces),
     }
 
 
 def order_of(fields: Fields) -> ReadRange:
     """The order that the daemon sent."""
     host, port, tls, pin = fields["endpoint"]
-    expected = fields["expected"]
+    expected, pieces = fields["expected"], fields["pieces"]
     return ReadRange(
         tag=Tag(job_id=fields["job"], transfer=fields["transfer"]),
         part=fields["part"],
@@ -98,7 +100,17 @@ def order_of(fields: Fields) -> ReadRange:
         first=fields["first"],
         last=fields["last"],
         expected=None if expected is None else tuple(bytes.fromhex(digest) for digest in expected),
+        pieces=None if pieces is None else _pieces_of(*pieces),
     )
+
+
+def _pieces_field(pieces: ChunkPieces) -> list[Any]:
+    return [pieces.length_bytes, [[digest.hex() for digest in chunk] for chunk in pieces.sha256]]
+
+
+def _pieces_of(length_bytes: int, chunks: list[list[str]]) -> ChunkPieces:
+    digests = tuple(tuple(bytes.fromhex(digest) for digest in chunk) for chunk in chunks)
+    return ChunkPieces(length_bytes=length_bytes, sha256=digests)
 
 
 def event_fields(told: LaneEvent) -> Fields:

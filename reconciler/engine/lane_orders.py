@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NewType, Protocol
 
+from reconciler.engine.chunk_pieces import ChunkPieces
 from reconciler.engine.events import (
     ChunkArrived,
     PeerConnected,
@@ -42,6 +43,7 @@ class ReadRange:
     first: ChunkIndex
     last: ChunkIndex
     expected: tuple[bytes, ...] | None
+    pieces: ChunkPieces | None = None
     source: str = ""
     """Whose peer it is for; only the daemon's end looks at it (engine.lane_choice)."""
 

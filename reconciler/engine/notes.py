@@ -1,17 +1,21 @@
 """How the job machine words what it tells the trace.
 
-Owns: the notes about peers, chunks and transfers. Never: decides whether one is made.
+Owns: the notes about peers, chunks, transfers and the beginning of a track. Never: decides whether one is made.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import replace
 
+from reconciler.engine.chunks import ChunkPlan
+from reconciler.engine.doubt import Again
 from reconciler.engine.events import ChunkArrived, FailureCode, Note
+from reconciler.engine.order import TrackOrder
 from reconciler.engine.peers import TIMED_OUT, Peer
 from reconciler.engine.schedule import Overdue
 from reconciler.engine.transfers import Transfer
-from reconciler.sources.base import Offer, PeerTrouble, Rejection
+from reconciler.ids import TrackPosition
+from reconciler.sources.base import Offer, PeerTrouble, Rejection, Variant
 from reconciler.traces.model import EventType
 
 
@@ -157,4 +161,42 @@ def _transfer_note(
         error_code=code,
         error_message=message,
         facts=dict(facts),
+    )
+
+
+def start_note(
+    order: TrackOrder, variant: Variant, plan: ChunkPlan, *, chosen: str, matched: str, verified_by: str
+) -> Note:
+    """A variant is fetched from now on: `chosen` says why this one, `matched` why its name is taken for the track's."""
+    return Note(
+        type=EventType.TRACK_START,
+        action="resumed" if plan.chunks_had else "started",
+        position=order.want.position,
+        variant_id=variant.id,
+        facts={
+            "title": order.title,
+            "bytes": variant.size,
+            "codec": variant.codec,
+            "chosen": chosen,
+            **({"match": matched} if matched else {}),
+            "verified_by": verified_by,
+            "chunks_kept": plan.chunks_had,
+            "bytes_kept": plan.bytes_had,
+            "chunks_total": plan.count,
+        },
+    )
+
+
+def doubt_note(position: TrackPosition, variant: Variant, again: Again, *, count: int, message: str) -> Note:
+    """A whole of `count` chunks is wrong, and what of it is fetched again."""
+    whom = "others than before" if again.only is None else f"{again.only.partition(':')[2]} alone"
+    return Note(
+        type=EventType.ERROR,
+        action="wrong whole",
+        position=position,
+        variant_id=variant.id,
+        is_error=True,
+        error_code="wrong whole",
+        error_message=f"{message}; {len(again.chunks)} of {count} chunks are fetched again, from {whom}",
+        facts={"chunks_again": len(again.chunks), "chunks_total": count},
     )

@@ -1,6 +1,7 @@
 """Which pieces of a file that is wrong are wrong.
 
-Owns: reading a part piece by piece, and which chunks each piece lies in. Never: decides what follows (engine.doubt).
+Owns: reading a part piece by piece, and which chunks each piece lies in. Never: decides what follows (engine.doubt), or
+looks at a chunk as it comes (engine.chunk_pieces).
 
 A piece is as long as whoever made the hashes chose; a chunk is as long as the file's size says (overlay.merkle). So a
 wrong piece is told as the chunks that it touches: at least one of them is wrong.

@@ -230,6 +230,7 @@ class JobRunner:
                 first=command.first,
                 last=command.last,
                 expected=command.expected,
+                pieces=command.pieces,
                 source=offer.source,
             )
         )

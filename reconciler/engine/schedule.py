@@ -9,11 +9,13 @@ import math
 from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass
 
+from reconciler.engine.chunk_pieces import ChunkPieces, pieces_in
 from reconciler.engine.chunks import ChunkPlan
 from reconciler.engine.events import TransferId
 from reconciler.engine.peers import Peer
 from reconciler.engine.transfers import Transfer
 from reconciler.ids import ChunkIndex, TrackPosition
+from reconciler.manifests.model import Pieces
 from reconciler.sources.base import Offer, PeerKey
 
 # One request is about one second of a peer's speed: shorter, and round trips show; longer, and a peer that turns slow
@@ -50,6 +52,8 @@ class Fetching:
     """None = chunks are provisional: two answers for one could differ, so none is asked twice."""
     part_id: str
     """Which part of the track its bytes go to."""
+    pieces: Pieces | None = None
+    """Hashes of the file's pieces, where the manifest lists them."""
     only: PeerKey | None = None
     """Set when the track may come from this peer alone, so that blame is certain."""
 
@@ -62,6 +66,10 @@ class Fetching:
     def expected(self, first: ChunkIndex, last: ChunkIndex) -> tuple[bytes, ...] | None:
         """The hashes of `first`..`last`, where they are known."""
         return None if self.chunk_hashes is None else self.chunk_hashes[first : last + 1]
+
+    def pieces_in(self, first: ChunkIndex, last: ChunkIndex) -> ChunkPieces | None:
+        """What else tells that a chunk of `first`..`last` is wrong, where its own hash is not known."""
+        return pieces_in(self.pieces, self.plan.size, first, last) if self.chunk_hashes is None else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

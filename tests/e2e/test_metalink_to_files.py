@@ -80,20 +80,18 @@ class First(FileServer):
         self._other.gate.set()
 
 
-def test_a_mirror_that_sends_another_file_costs_what_it_sent(tmp_path):
-    """The hashes of pieces tell which are wrong: they are fetched again from the other, and nothing else is."""
+def from_a_good_and_a_bad_mirror(tmp_path, *, piece_bytes):
+    """Fetch twelve chunks of which the bad mirror sends others; gives the events and what the mirrors are called."""
     right = random.Random(1).randbytes(12 * CHUNK_BYTES)
     good = FileServer({"talk.bin": right}, holds_at=0)
     bad = First({"talk.bin": bytes(len(right))}, good)
     try:
-        root, state = fetched(tmp_path, metalink({"talk.bin": right}, [good, bad], piece_bytes=CHUNK_BYTES))
+        root, state = fetched(tmp_path, metalink({"talk.bin": right}, [good, bad], piece_bytes=piece_bytes))
     finally:
         good.close()
         bad.close()
     assert (root / "library" / "live" / "talk.bin").read_bytes() == right
     events = events_of(root, state)
-    (wrong,) = [event for event in events if event.action == "wrong whole"]
-    assert "of 12 pieces are wrong" in wrong.error_message
     assert [event.peer_id for event in events if event.action == "banned"] == [f"127.0.0.1:{bad.port}"]
     brought = [
         event.metadata["chunk"]
@@ -101,3 +99,21 @@ def test_a_mirror_that_sends_another_file_costs_what_it_sent(tmp_path):
         if event.action == "received" and event.peer_id == f"127.0.0.1:{good.port}"
     ]
     assert sorted(brought) == list(range(12)), "each once: what was right stays"
+    return events
+
+
+@pytest.mark.parametrize("piece_bytes", [CHUNK_BYTES, CHUNK_BYTES // 4])
+def test_a_wrong_piece_is_known_as_it_comes(tmp_path, piece_bytes):
+    """Where whole pieces make a chunk, whoever sends another is named at its first one, and nothing of it is kept."""
+    events = from_a_good_and_a_bad_mirror(tmp_path, piece_bytes=piece_bytes)
+    assert [event.action for event in events if event.action == "wrong whole"] == []
+    assert [event.action for event in events if event.action == "bad hash"] == ["bad hash"], "at its first"
+    (started,) = [event for event in events if event.type == "TrackStart"]
+    assert started.metadata["verified_by"] == "pieces, then the whole file"
+
+
+def test_a_mirror_that_sends_another_file_costs_what_it_sent(tmp_path):
+    """Pieces of two chunks tell which are wrong when the whole is: they are fetched again, and nothing else is."""
+    events = from_a_good_and_a_bad_mirror(tmp_path, piece_bytes=2 * CHUNK_BYTES)
+    (wrong,) = [event for event in events if event.action == "wrong whole"]
+    assert "of 6 pieces are wrong" in wrong.error_message

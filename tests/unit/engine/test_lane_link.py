@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_lanes import COUNT, DATA, JOB, SIZE, Rig, Server
 
+from reconciler.engine.chunk_pieces import ChunkPieces
 from reconciler.engine.events import (
     ChunkArrived,
     PeerConnected,
@@ -182,6 +183,12 @@ ORDERS = st.builds(
     first=st.integers(0, 5).map(ChunkIndex),
     last=st.integers(5, 9).map(ChunkIndex),
     expected=st.none() | st.lists(DIGESTS, max_size=4).map(tuple),
+    pieces=st.none()
+    | st.builds(
+        ChunkPieces,
+        length_bytes=st.integers(1, 1 << 20),
+        sha256=st.lists(st.lists(DIGESTS, max_size=3).map(tuple), max_size=3).map(tuple),
+    ),
 )
 
 
