@@ -64,7 +64,7 @@ def test_kill_9_of_the_lane_process_hands_back_what_was_under_way(rig, server):
         go_on.wait(60)
         return server.good(connection, first, last)
 
-    server.answer = hang
+    server.send = hang
     rig.read(1, 0, 1)
     rig.read(2, 2, 2)
     assert reached.wait(60)
@@ -73,7 +73,7 @@ def test_kill_9_of_the_lane_process_hands_back_what_was_under_way(rig, server):
     failed = [event for event in rig.until_ended(1, 2) if isinstance(event, TransferFailed)]
     assert {(event.transfer, event.code) for event in failed} == {(1, "closed"), (2, "closed")}
     go_on.set()
-    server.answer = server.good
+    server.send = server.good
     rig.read(3, 0, COUNT - 1)
     assert isinstance(rig.until_ended(3)[-1], TransferEnded)
     assert rig.lanes.process_id != before
