@@ -81,7 +81,7 @@ class First(FileServer):
 
 
 def from_a_good_and_a_bad_mirror(tmp_path, *, piece_bytes):
-    """Fetch twelve chunks of which the bad mirror sends others; gives the events and what the mirrors are called."""
+    """Fetch twelve chunks of which the bad mirror sends others; gives the events and the chunks of the good one."""
     right = random.Random(1).randbytes(12 * CHUNK_BYTES)
     good = FileServer({"talk.bin": right}, holds_at=0)
     bad = First({"talk.bin": bytes(len(right))}, good)
@@ -98,14 +98,14 @@ def from_a_good_and_a_bad_mirror(tmp_path, *, piece_bytes):
         for event in events
         if event.action == "received" and event.peer_id == f"127.0.0.1:{good.port}"
     ]
-    assert sorted(brought) == list(range(12)), "each once: what was right stays"
-    return events
+    return events, sorted(brought)
 
 
 @pytest.mark.parametrize("piece_bytes", [CHUNK_BYTES, CHUNK_BYTES // 4])
 def test_a_wrong_piece_is_known_as_it_comes(tmp_path, piece_bytes):
     """Where whole pieces make a chunk, whoever sends another is named at its first one, and nothing of it is kept."""
-    events = from_a_good_and_a_bad_mirror(tmp_path, piece_bytes=piece_bytes)
+    events, brought = from_a_good_and_a_bad_mirror(tmp_path, piece_bytes=piece_bytes)
+    assert brought == list(range(12)), "each once: what was right stays"
     assert [event.action for event in events if event.action == "wrong whole"] == []
     assert [event.action for event in events if event.action == "bad hash"] == ["bad hash"], "at its first"
     (started,) = [event for event in events if event.type == "TrackStart"]
@@ -113,7 +113,16 @@ def test_a_wrong_piece_is_known_as_it_comes(tmp_path, piece_bytes):
 
 
 def test_a_mirror_that_sends_another_file_costs_what_it_sent(tmp_path):
-    """Pieces of two chunks tell which are wrong when the whole is: they are fetched again, and nothing else is."""
-    events = from_a_good_and_a_bad_mirror(tmp_path, piece_bytes=2 * CHUNK_BYTES)
+    """Pieces of two chunks tell which are wrong when the whole is: they are fetched again, and nothing else is.
+
+    What the good mirror had brought is asked for again only where the other chunk of its piece was the bad one's.
+    """
+    events, brought = from_a_good_and_a_bad_mirror(tmp_path, piece_bytes=2 * CHUNK_BYTES)
+    banned = {event.peer_id for event in events if event.action == "banned"}
+    received = {(event.metadata["chunk"], event.peer_id) for event in events if event.action == "received"}
+    wrong_pieces = {chunk // 2 for chunk, peer in received if peer in banned}
+    again = {chunk for chunk in brought if brought.count(chunk) > 1}
+    assert set(brought) == set(range(12))
+    assert {chunk // 2 for chunk in again} <= wrong_pieces
     (wrong,) = [event for event in events if event.action == "wrong whole"]
     assert "of 6 pieces are wrong" in wrong.error_message
