@@ -144,7 +144,10 @@ async def fetch(asked: dict, database: Database, lanes: Lanes) -> dict[str, floa
     began, used = time.perf_counter(), cpu_s("self") + lanes.cpu_s()
     load.start()
     await engine.start(order)
+    arrived_s = 0.0
     while (progress := engine.progress(JOB)) is None or progress.outcome is None:
+        if not arrived_s and progress is not None and progress.tracks[0].phase == "verifying":
+            arrived_s = time.perf_counter() - began
         changed.clear()
         await changed.wait()
     seconds = time.perf_counter() - began
@@ -161,6 +164,7 @@ async def fetch(asked: dict, database: Database, lanes: Lanes) -> dict[str, floa
     assert stored + dropped == reported
     return {
         "seconds": round(seconds, 3),
+        "arrived_s": round(arrived_s, 3),
         "cpu_s": round(used, 2),
         "peak_mib": round(memory, 1),
         "events_per_s": round(stored / seconds),

@@ -109,12 +109,16 @@ def beside(disk: Path, pairs: int) -> None:
         shutil.rmtree(folder)
         shutil.rmtree(where)
     ratios = sorted(pair[True].seconds / pair[False].seconds for pair in found)
+    arrivals = sorted(pair[True].arrived_s / pair[False].arrived_s for pair in found)
+    alone = sorted(pair[False].arrived_s for pair in found)
     rates = [pair[True].events_per_s for pair in found]
     dropped = sum(pair[True].events_dropped for pair in found)
     print(
-        f"beside: ratio {statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f}), ideal "
-        f"{PACED.ideal_s():.2f} s, without {statistics.median(pair[False].seconds for pair in found):.2f} s; "
-        f"{statistics.median(rates):,.0f} events a second stored, {dropped} dropped"
+        f"beside: until the last byte, ratio {statistics.median(arrivals):.3f} ({arrivals[0]:.3f} to "
+        f"{arrivals[-1]:.3f}), alone {alone[0]:.2f} to {alone[-1]:.2f} s, ideal {PACED.ideal_s():.2f} s\n"
+        f"        until the name and its facts, ratio {statistics.median(ratios):.3f} ({ratios[0]:.3f} to "
+        f"{ratios[-1]:.3f})\n"
+        f"        {statistics.median(rates):,.0f} events a second stored, {dropped} dropped"
     )
 
 

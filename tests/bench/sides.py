@@ -27,6 +27,8 @@ class Run:
     """Of all its processes together, in the time that is counted."""
     peak_mib: float
     """Of all its processes together."""
+    arrived_s: float = 0.0
+    """Until every byte was there; what follows is looking at the whole, its name, and the facts of it. Ours only."""
     sent_mib: float = 0.0
     again_mib: float = 0.0
     """What paced mirrors sent in all, and of chunks that had been sent before; 0 from nginx, which does not count."""
