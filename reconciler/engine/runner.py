@@ -326,7 +326,8 @@ class JobRunner:
         """Close a part, or every part of a track, whatever becomes of what is still to be written: what the disk loses
         has no line in its journal, and is missing when the part is opened again.
         """
-        for name in [each for each in self._parts if each[0] == position and part_id in (None, each[1])]:
+        opened = list(self._parts)  # in one go: other tracks' steps open and close theirs meanwhile, in other threads
+        for name in [each for each in opened if each[0] == position and part_id in (None, each[1])]:
             with contextlib.suppress(OSError):
                 self._detach(name)
 
