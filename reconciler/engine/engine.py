@@ -107,7 +107,8 @@ class Engine:
             before = self._orders[order.job_id]
             if before.generation == order.generation:
                 return
-            if _may_change(before, order):
+            # One that has its outcome already only lets go of its files: what it is told now, it does not hear.
+            if running[0].progress().outcome is None and _may_change(before, order):
                 self._orders[order.job_id] = order
                 running[0].change(order)
                 return
