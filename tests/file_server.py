@@ -7,6 +7,7 @@ import re
 import socket
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections import Counter
 
 from reconciler.overlay.merkle import chunk_count, chunk_hash, chunk_size, root_of
@@ -28,7 +29,7 @@ def root_of_bytes(data):
     return root_of(chunk_hashes(data), file_size=len(data))
 
 
-class RequestServer:
+class RequestServer(ABC):
     """Takes requests over plain sockets, or TLS ones with `context`; what it answers is the subclass's."""
 
     def __init__(self, context=None):
@@ -37,9 +38,9 @@ class RequestServer:
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
+    @abstractmethod
     def answer(self, connection, head):
         """Answer the request with this head; an OSError ends the connection."""
-        raise NotImplementedError
 
     def close(self):
         """Serve nobody any more."""

@@ -467,7 +467,7 @@ class Attempt:
         if self.plan is not None:
             self.plan.check_invariants()
             here = len(self.receipts.digests)
-            assert here == self.plan.chunks_had, "a chunk is here without its print, or the other way about"
+            assert here == self.plan.chunks_had, "a chunk is here without its digest, or the other way about"
         match self.phase:
             case AttemptPhase.SHARING:
                 assert self.claim is not None
